@@ -1,0 +1,3 @@
+from pathlib import Path
+def read_dsn(data_folder: Path) -> str | None:
+    return None

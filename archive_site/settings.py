@@ -1,0 +1,186 @@
+"""Django settings: one file, everything from the environment (see `.env.example`), nothing read anywhere else.
+
+With `DATABASE_URL` unset the embedded PostgreSQL under `REELKEEP_DATA` is used; `manage.py run` starts it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from archive_site import embedded_postgres, env
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- Where things lie -------------------------------------------------------------------------------------------------
+REELKEEP_DATA = env.path("REELKEEP_DATA", "./data")
+WORK_DIR = env.path("WORK_DIR", str(REELKEEP_DATA / "scratch"))
+
+# --- Secrets ----------------------------------------------------------------------------------------------------------
+SECRET_KEY = env.secret("SECRET_KEY", REELKEEP_DATA)
+HF_FILE_SALT = env.secret("HF_FILE_SALT", REELKEEP_DATA)
+TRIGGER_TOKEN = env.secret("TRIGGER_TOKEN", REELKEEP_DATA) or HF_FILE_SALT
+ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD", REELKEEP_DATA)
+ADMIN_USERNAME = env.text("ADMIN_USERNAME", "admin")
+
+# --- Web --------------------------------------------------------------------------------------------------------------
+DEBUG = env.boolean("DEBUG", default=False)
+PORT = env.integer("PORT", 7860, minimum=1, maximum=65535)
+PUBLIC_URL = env.text("PUBLIC_URL", f"http://localhost:{PORT}").rstrip("/")
+CLOUDFLARE_WORKERS_URL = env.text("CLOUDFLARE_WORKERS_URL").rstrip("/")
+ALLOWED_HOSTS = env.csv("ALLOWED_HOSTS") or ["*"]
+CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL.startswith("https://") else []
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PUBLIC_URL.startswith("https://") else None
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PUBLIC_URL.startswith("https://")
+SESSION_COOKIE_NAME = "reelkeep_session"
+CSRF_COOKIE_NAME = "reelkeep_csrf"
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "SAMEORIGIN"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- Fetching ---------------------------------------------------------------------------------------------------------
+FETCH_ALLOW_HOSTS = env.host_ports("FETCH_ALLOW_HOSTS")
+MAX_VIDEO_BYTES = env.integer("MAX_VIDEO_BYTES", 200 * 1024**3, minimum=1)
+
+# --- Workers ----------------------------------------------------------------------------------------------------------
+WORKER_ID = env.text("WORKER_ID")
+MAX_CONCURRENT = env.integer("MAX_CONCURRENT", 2, minimum=1, maximum=64)
+POLL_INTERVAL = env.integer("POLL_INTERVAL", 10_000, minimum=100) / 1000  # given in milliseconds, kept in seconds
+LEASE_SECONDS = env.integer("LEASE_SECONDS", 30, minimum=5)
+SHUTDOWN_GRACE = env.number("SHUTDOWN_GRACE", 10.0)
+
+# --- Storage ----------------------------------------------------------------------------------------------------------
+HF_REPO_PREFIX = env.text("HF_REPO_PREFIX", "weaboo")
+LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_STORAGE_PATHS")] or [
+    REELKEEP_DATA / "storage" / "1"
+]
+
+# --- Django -----------------------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "archive_site.admin_site.ReelkeepAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "archive_site",
+    "storage_app",
+    "queue_app",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "archive_site.urls"
+ASGI_APPLICATION = "archive_site.asgi.application"
+APPEND_SLASH = False
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+DATABASE_URL = env.secret("DATABASE_URL", REELKEEP_DATA)
+USES_EMBEDDED_POSTGRES = not DATABASE_URL
+# With neither, a port on which nothing can listen: manage.py then says how to start the database.
+_DSN = DATABASE_URL or embedded_postgres.read_dsn(REELKEEP_DATA) or "postgresql://reelkeep@127.0.0.1:1/reelkeep"
+DATABASES: dict[str, Any] = {
+    "default": {
+        **dj_database_url.parse(_DSN, conn_max_age=0),
+        # Transaction poolers (Supabase's port 6543, PgBouncer) keep no cursor from one statement to the next.
+        "DISABLE_SERVER_SIDE_CURSORS": True,
+    }
+}
+if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+    raise env.ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgresql://…).")
+DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_I18N = False
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True  # no collectstatic step between a checkout and `make run`
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.AllowAny"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "archive_site.api_errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Reelkeep",
+    "DESCRIPTION": "Takes a video's URL, proves the copy is whole, keeps it several times, plays it back.",
+    "VERSION": "0.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# The tasks live in video_queue and nowhere else (queue_app/broker.py), so django-q2 neither times out, retries nor
+# keeps results: the lease does all three. Hence a time-out nobody reaches (11 days; with none at all it warns).
+Q_CLUSTER: dict[str, Any] = {
+    "name": "reelkeep",
+    "broker_class": "queue_app.broker.VideoQueueBroker",
+    "workers": MAX_CONCURRENT,
+    "queue_limit": MAX_CONCURRENT,
+    "timeout": 1_000_000,
+    "retry": 2_000_000,
+    "save_limit": -1,
+    "recycle": 50,
+    "scheduler": False,
+    "guard_cycle": 0.2,
+    "ALT_CLUSTERS": {"download": {}, "upload": {}},
+}
+
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "DEBUG" if DEBUG else "INFO").upper()},
+    # django-q2 tells of every task by a random name; our own events say the same with the video's.
+    "loggers": {"django-q": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+}
+
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")

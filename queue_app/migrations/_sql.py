@@ -1,0 +1,19 @@
+"""Turns `sql/<name>.sql` into a migration operation. A file is never edited after its release; a change is `<name>_v2`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.db import migrations
+
+FOLDER = Path(__file__).parent / "sql"
+
+
+def run_sql(name: str, reverse: str) -> migrations.RunSQL:
+    """The operation that runs `sql/<name>.sql`; `reverse` undoes it."""
+    return migrations.RunSQL((FOLDER / f"{name}.sql").read_text(encoding="utf-8"), reverse)
+
+
+def run_function(name: str) -> migrations.RunSQL:
+    """The operation that creates the SQL function `name`; it is dropped with its triggers on the way back."""
+    return run_sql(name, f"DROP FUNCTION {name} CASCADE")

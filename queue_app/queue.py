@@ -1,0 +1,122 @@
+"""One Python function for each SQL function of the queue. The rules themselves live in `migrations/sql`.
+
+All of these commit at once (autocommit) unless the caller is inside a transaction. Those that take a lease token are
+fenced: called by a worker that no longer holds the lease they change nothing and say so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from queue_app.failures import Failure
+from queue_app.models import VideoQueue
+from queue_app.states import Lane
+from storage_app.naming import VideoKey
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work at one job: its id, and the token that every write must carry."""
+
+    job_id: UUID
+    token: UUID
+
+
+def enqueue_video(key: VideoKey, video_url: str) -> VideoQueue:
+    """The job of this key: inserted, revived if it had failed or was cancelled, else left as it is."""
+    rows = VideoQueue.objects.raw(
+        "SELECT * FROM enqueue_video(%s, %s, %s, %s, %s)",
+        [key.mal_id, key.episode, key.provider, video_url, key.resolution],
+    )
+    return rows[0]
+
+
+def claim_videos(lane: Lane, worker_id: str, *, capacity: int, limit: int, lease: timedelta) -> list[Lease]:
+    """Up to `limit` jobs of the lane, never more than leave this worker `capacity` of them at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, lease_token FROM claim_videos(%s, %s, %s, %s, %s)",
+            [lane.value, worker_id, capacity, limit, lease],
+        )
+        return [Lease(job_id, token) for job_id, token in cursor.fetchall()]
+
+
+def heartbeat_video(
+    lease: Lease, period: timedelta, stage: str, bytes_done: int, bytes_total: int | None, speed: int | None
+) -> bool:
+    """Writes progress (bytes, bytes per second) and renews the lease for `period`; False when it was lost."""
+    return bool(
+        _value(
+            "SELECT heartbeat_video(%s, %s, %s, %s, %s, %s, %s)",
+            lease.job_id, lease.token, period, stage, bytes_done, bytes_total, speed,
+        )
+    )  # fmt: skip
+
+
+def finish_download(lease: Lease, artifact: dict[str, Any]) -> bool:
+    """Hands the downloaded file to this worker's upload lane; False when the lease was lost."""
+    return bool(_value("SELECT finish_download(%s, %s, %s)", lease.job_id, lease.token, json.dumps(artifact)))
+
+
+def record_replica(
+    lease: Lease, account: int, repo: str, path: str, artifact: dict[str, Any]
+) -> UUID | None:
+    """Writes down a confirmed copy of the artifact; the stored file's id, or None when the lease was lost."""
+    value = _value(
+        "SELECT record_replica(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        lease.job_id, lease.token, account, repo, path, artifact["sha256"], artifact["size"],
+        artifact["media"]["duration"], json.dumps(artifact["media"]),
+    )  # fmt: skip
+    return value if isinstance(value, UUID) else None
+
+
+def publish_video(
+    lease: Lease, stored_file: UUID, *, file_key: str, account: int, repo: str, direct_url: str, stream_url: str
+) -> bool:
+    """Stores the result and sets the job ready, in one transaction; False when the lease was lost."""
+    return bool(
+        _value(
+            "SELECT publish_video(%s, %s, %s, %s, %s, %s, %s, %s)",
+            lease.job_id, lease.token, stored_file, file_key, account, repo, direct_url, stream_url,
+        )
+    )  # fmt: skip
+
+
+def fail_video(lease: Lease, failure: Failure, *, artifact_lost: bool = False) -> str | None:
+    """Ends an attempt with its failure; the job's new status, or None when the lease was lost."""
+    value = _value(
+        "SELECT fail_video(%s, %s, %s, %s, %s, %s)",
+        lease.job_id, lease.token, failure.failure_class, str(failure), failure.permanent, artifact_lost,
+    )  # fmt: skip
+    return None if value is None else str(value)
+
+
+def release_worker_videos(worker_id: str, reason: str, *, charge: bool) -> int:
+    """Ends all leases of a worker; `charge` counts the attempt. Returns how many."""
+    return int(_value("SELECT release_worker_videos(%s, %s, %s)", worker_id, reason, charge))
+
+
+def release_expired_leases(silence: timedelta) -> int:
+    """Takes back what dead workers held, from any host; `silence` is how long a worker may say nothing."""
+    return int(_value("SELECT release_expired_leases(%s)", silence))
+
+
+def reset_videos(ids: Iterable[UUID], *, actor: str, reason: str, only: str | None = None) -> list[UUID]:
+    """Puts jobs back to pending with all their attempts, whatever they are doing; only those in status `only` if given."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM reset_videos(%s, %s, %s, %s)", [list(ids), actor, reason, only])
+        return [job_id for (job_id,) in cursor.fetchall()]
+
+
+def _value(statement: str, *arguments: Any) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        row = cursor.fetchone()
+    return row[0] if row else None
