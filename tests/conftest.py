@@ -1,0 +1,3 @@
+"""Fixtures for every tier."""
+
+from __future__ import annotations
