@@ -155,20 +155,22 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "REDOC_DIST": "SIDECAR",
 }
 
-# The tasks live in video_queue and nowhere else (queue_app/broker.py), so django-q2 neither times out, retries nor
-# keeps results: the lease does all three. Hence a time-out nobody reaches (11 days; with none at all it warns).
+# Jobs live in video_queue and nowhere else (queue_app/broker.py), so django-q2 neither times out, retries nor keeps
+# results: the lease does all three. Hence a time-out nobody reaches (11 days; with none at all it warns).
 Q_CLUSTER: dict[str, Any] = {
     "name": "reelkeep",
-    "broker_class": "queue_app.broker.VideoQueueBroker",
+    "orm": "default",
     "workers": MAX_CONCURRENT,
     "queue_limit": MAX_CONCURRENT,
     "timeout": 1_000_000,
     "retry": 2_000_000,
     "save_limit": -1,
     "recycle": 50,
-    "scheduler": False,
     "guard_cycle": 0.2,
-    "ALT_CLUSTERS": {"download": {}, "upload": {}},
+    "ALT_CLUSTERS": {
+        lane: {"broker_class": "queue_app.broker.VideoQueueBroker", "scheduler": False}
+        for lane in ("download", "upload")
+    },
 }
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 from typing import ClassVar
 
+from storage_app.backends.base import StorageAuthError, StorageError, StorageFullError, StorageRateError
+
 
 class Failure(Exception):
     """A job can't go on. `str()` of it is shown to the operator and must hold no secret."""
@@ -97,10 +99,22 @@ FAILURE_CLASSES: tuple[str, ...] = (
 )  # fmt: skip
 
 
+_STORAGE: tuple[tuple[type[StorageError], type[Failure]], ...] = (
+    (StorageAuthError, StorageAuth),
+    (StorageFullError, StorageFull),
+    (StorageRateError, StorageRate),
+    (StorageError, Transient),
+)
+
+
 def classify(error: Exception) -> Failure:
     """The failure that stands for `error`: itself if it is one, else the nearest class."""
     if isinstance(error, Failure):
         return error
+    for storage_error, failure in _STORAGE:
+        if isinstance(error, storage_error):
+            return failure(str(error))
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return DiskFull("This host's disk is full. Free some space; the job goes on by itself.")
-    return Internal(f"Unexpected {type(error).__name__}: {error}. Please report it with the worker's log.")
+    # Its text may quote a URL with a signature in it: that stays in the worker's log.
+    return Internal(f"Unexpected {type(error).__name__}. The worker's log has the details; please report it.")

@@ -1,14 +1,12 @@
--- Keeps updated_at at the last status change, and wakes the workers of the lane that the new status belongs to.
+-- Keeps updated_at at the last status change, and wakes the workers: either there is something new to do, or a slot is free.
 CREATE OR REPLACE FUNCTION stamp_video_queue() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'UPDATE' THEN
         NEW.updated_at := now();
     END IF;
-    IF NEW.status = 'pending' THEN
-        PERFORM pg_notify('video_queue', 'download');
-    ELSIF NEW.status = 'uploading' THEN
-        PERFORM pg_notify('video_queue', 'upload');
+    IF NEW.status <> 'downloading' THEN
+        PERFORM pg_notify('video_queue', NEW.status);
     END IF;
     RETURN NEW;
 END $$;

@@ -1,0 +1,80 @@
+# Reelkeep. `make help` lists the targets. Everything is set up under .venv/ and REELKEEP_DATA (default ./data).
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# The newest Python from 3.11 on that is installed.
+SYSTEM_PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
+PYTHON := .venv/bin/python
+PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --quiet --no-input --require-hashes --requirement
+TESTS ?= tests
+
+##@ Use
+
+.PHONY: run
+run: .venv/run.ok ## Start everything: database, web server on PORT (7860), one worker. Ctrl-C stops it.
+	@exec $(PYTHON) -m archive_site.run
+
+.PHONY: demo
+demo: .venv/run.ok ## Start everything, archive two videos and compare them. URL=… archives that; ONCE=1 ends after it.
+	@exec $(PYTHON) -m archive_site.run --demo
+
+.PHONY: psql
+psql: .venv/run.ok ## Open the database of the running instance.
+	@exec $(PYTHON) manage.py psql
+
+##@ Develop
+
+.PHONY: test
+test: .venv/dev.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
+	@$(PYTHON) -m pytest $(TESTS)
+
+.PHONY: lint
+lint: .venv/dev.ok ## Check style and format.
+	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .
+
+.PHONY: types
+types: .venv/dev.ok ## Check types.
+	@$(PYTHON) -m mypy
+
+.PHONY: format
+format: .venv/dev.ok ## Put the code in shape.
+	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
+
+.PHONY: lock
+lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with hashes.
+	@for name in requirements requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header $$name.in --output-file $$name.txt; done
+
+##@ Housekeeping
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
+		/^[a-z-]+:.*##/ {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: clean
+clean: ## Remove the virtual environment and caches. Never touches the data.
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# Debian and Ubuntu split the venv module off into a package of its own: without it, take it from there.
+.venv/venv.ok:
+	@test -n "$(SYSTEM_PYTHON)" || { echo "Reelkeep needs Python 3.11 or newer; found none." >&2; exit 1; }
+	@rm -rf .venv
+	@$(SYSTEM_PYTHON) -m venv .venv 2>/dev/null || { \
+		version=$$($(SYSTEM_PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+		echo "Python's venv module is missing. Installing the package $$version ($$sudo apt-get)…"; \
+		$$sudo apt-get update -qq && $$sudo apt-get install -y -qq $$version && $(SYSTEM_PYTHON) -m venv .venv; }
+	@touch $@
+
+.venv/run.ok: requirements.txt .venv/venv.ok
+	@echo "Installing what Reelkeep runs on (once)…"
+	@$(PIP_INSTALL) requirements.txt
+	@touch $@
+
+.venv/dev.ok: requirements-dev.txt .venv/run.ok
+	@echo "Installing what the tests and checks need (once)…"
+	@$(PIP_INSTALL) requirements-dev.txt
+	@touch $@

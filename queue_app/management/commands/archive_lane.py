@@ -1,0 +1,36 @@
+"""`manage.py archive_lane`: one lane's django-q2 cluster. Started by archive_worker, not by hand."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from archive_site.process_tree import die_with_parent
+from queue_app.states import Lane
+
+
+class Command(BaseCommand):
+    """Ends after its running tasks on SIGTERM, and dies with the worker that started it."""
+
+    help = "One lane of the worker (started by archive_worker)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The lane's name."""
+        parser.add_argument("lane", choices=Lane.values)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run the lane's cluster until it is stopped."""
+        if os.environ.get("Q_CLUSTER_NAME") != options["lane"]:
+            raise CommandError("Run manage.py archive_worker: it starts the lanes.")
+        die_with_parent(parent=int(os.environ["REELKEEP_LANE_PARENT"]))
+        # Every process that the cluster forks (sentinel, pusher, monitor, workers) dies with the one that forked it.
+        os.register_at_fork(after_in_child=die_with_parent)
+        from django_q.cluster import Cluster
+
+        cluster = Cluster()
+        cluster.start()
+        cluster.sentinel.join()
+        sys.exit(cluster.sentinel.exitcode or 0)

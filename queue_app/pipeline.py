@@ -1,0 +1,161 @@
+"""The stages of a job, as the tasks that django-q2 runs: download and prove, then copy and publish.
+
+Each task holds a lease. It ends in one of three ways: the next state is written under the lease's token; the failure
+is; or the lease was lost, and then nothing is written at all.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from archive_site.safe_http import Policy
+from queue_app import queue, scratch
+from queue_app.downloaders import Limits, download
+from queue_app.failures import Cancelled, Failure, Internal, classify
+from queue_app.heartbeat import Heartbeat
+from queue_app.media.probe import MediaInfo, probe
+from queue_app.media.proof import prove
+from queue_app.media.remux import needs_remux, remux_to_mp4, sha256_file
+from queue_app.models import VideoQueue
+from queue_app.patience import through_outages
+from queue_app.queue import Lease
+from storage_app.backends import backend_for
+from storage_app.models import Replica
+from storage_app.naming import VideoKey
+from storage_app.upload import upload
+
+log = logging.getLogger(__name__)
+
+
+class ArtifactLost(Internal):
+    """The downloaded file is no longer on this host's disk."""
+
+
+def run_download(job_id: str, token: str) -> None:
+    """Task of the download lane: fetch, remux if need be, prove whole, hand over to the upload lane."""
+    _run(Lease(UUID(job_id), UUID(token)), "download", _download)
+
+
+def run_upload(job_id: str, token: str) -> None:
+    """Task of the upload lane: copy to every account that lacks it, then publish."""
+    _run(Lease(UUID(job_id), UUID(token)), "upload", _upload)
+
+
+def _run(lease: Lease, stage: str, work: Callable[[VideoQueue, Lease, Heartbeat], None]) -> None:
+    job = through_outages(lambda: VideoQueue.objects.filter(id=lease.job_id, lease_token=lease.token).first())
+    if job is None:
+        log.info("Job %s: the lease is gone, nothing done.", lease.job_id)
+        return
+    try:
+        with Heartbeat(lease, timedelta(seconds=settings.LEASE_SECONDS), stage) as heartbeat:
+            work(job, lease, heartbeat)
+    except Cancelled as reason:
+        log.info("%s: stopped. %s", job, reason)
+        scratch.discard(scratch.folder(settings.WORKER_ID, lease))
+    except Exception as error:  # noqa: BLE001 (whatever it was, the job must end in a state that an operator can read)
+        _fail(job, lease, error)
+
+
+def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
+    failure = classify(error)
+    if isinstance(failure, Internal):
+        log.error("%s: %s", job, failure, exc_info=error)
+    scratch.discard(scratch.folder(settings.WORKER_ID, lease))
+    status = through_outages(
+        lambda: queue.fail_video(lease, failure, artifact_lost=isinstance(failure, ArtifactLost))
+    )
+    log.warning("%s: %s (%s), now %s.", job, failure, failure.failure_class, status or "another worker's")
+    if status == "failed" and job.artifact:
+        scratch.discard(_attempt_of(job))
+
+
+def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
+    folder = scratch.folder(settings.WORKER_ID, lease)
+    folder.mkdir(parents=True)
+    fetched = download(
+        job.video_url,
+        folder,
+        resolution=job.resolution,
+        policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
+        limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
+        progress=heartbeat.progress,
+    )
+    heartbeat.enter("prove")
+    video, sha256 = fetched.path, fetched.sha256
+    info = probe(video)
+    if needs_remux(fetched.container, info):
+        heartbeat.enter("remux")
+        video = remux_to_mp4(video, folder / "video.mp4", cancelled=heartbeat.check)
+        fetched.path.unlink()
+        info, sha256 = probe(video), None
+        heartbeat.enter("prove")
+    prove(video, info, expected_duration=fetched.expected_duration, cancelled=heartbeat.check)
+    artifact = {
+        "attempt": str(lease.token),
+        "name": video.name,
+        "size": video.stat().st_size,
+        "sha256": sha256 or sha256_file(video, heartbeat.check),
+        "media": info.as_json(),
+    }
+    _hand_over(job, lease, artifact)
+
+
+def _hand_over(job: VideoQueue, lease: Lease, artifact: dict[str, Any]) -> None:
+    if through_outages(lambda: queue.finish_download(lease, artifact)):
+        log.info("%s: downloaded and proven, %d bytes.", job, artifact["size"])
+        return
+    # The first try may have been committed although its answer was lost with the connection: then all is well.
+    current = VideoQueue.objects.filter(id=job.id, worker_id=settings.WORKER_ID).values_list("artifact", flat=True)
+    if artifact not in current:
+        raise Cancelled("The job was taken from this worker at the end of its download.")
+
+
+def _upload(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
+    artifact = job.artifact
+    key = VideoKey(job.mal_id, job.episode, job.provider, job.resolution)
+    repo, path = key.repo(settings.HF_REPO_PREFIX), key.path(settings.HF_FILE_SALT)
+    source = _attempt_of(job) / artifact["name"]
+    if not source.is_file():
+        raise ArtifactLost("The downloaded file is gone from this host's disk; it will be downloaded again.")
+    for account in upload(source, repo, path, artifact["sha256"], heartbeat.progress):
+        index = account.index
+        if through_outages(lambda: queue.record_replica(lease, index, repo, path, artifact)) is None:
+            raise Cancelled("The job was taken from this worker during its upload.")
+    _publish(job, lease, key, repo, path)
+    scratch.discard(_attempt_of(job))
+
+
+def _publish(job: VideoQueue, lease: Lease, key: VideoKey, repo: str, path: str) -> None:
+    replica = (
+        Replica.objects.filter(
+            stored_file__repo=repo, stored_file__path=path, stored_file__sha256=job.artifact["sha256"]
+        )
+        .select_related("account")
+        .order_by("account__index")[0]
+    )
+    stream_url = (settings.CLOUDFLARE_WORKERS_URL or settings.PUBLIC_URL) + key.stream_path()
+    published = through_outages(
+        lambda: queue.publish_video(
+            lease,
+            replica.stored_file_id,
+            file_key=key.file_key(settings.HF_FILE_SALT),
+            account=replica.account.index,
+            repo=f"{replica.account.username}/{repo}",
+            direct_url=backend_for(replica.account).direct_url(repo, path) or stream_url,
+            stream_url=stream_url,
+        )
+    )
+    if published:
+        log.info("%s: ready.", job)
+
+
+def _attempt_of(job: VideoQueue) -> Path:
+    """The folder of the attempt that downloaded the job's artifact."""
+    return scratch.folder(settings.WORKER_ID, Lease(job.id, UUID(job.artifact["attempt"])))
