@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
-from django.conf import settings
 from django.db import connection
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import dict_row
 
 from storage_app.models import AccountKind, StorageAccount
+
+Client = psycopg.Connection[dict[str, Any]]
 
 pytest_plugins = ["tests.servers.fixtures"]
 
@@ -28,25 +31,32 @@ def accounts(db: None, tmp_path: Path) -> list[StorageAccount]:
 
 
 @pytest.fixture
-def new_connection(transactional_db: None) -> Iterator[type[psycopg.Connection]]:
+def connect(transactional_db: None) -> Iterator[Callable[[], Client]]:
     """Opens further connections to the test database, as other clients would; all are closed at the end."""
-    opened: list[psycopg.Connection] = []
+    opened: list[Client] = []
 
-    class Client(psycopg.Connection):
-        @classmethod
-        def open(cls) -> psycopg.Connection:
-            opened.append(psycopg.connect(dsn(), autocommit=True))
-            return opened[-1]
+    def open_one() -> Client:
+        opened.append(psycopg.connect(dsn(), autocommit=True, row_factory=dict_row))
+        return opened[-1]
 
-    yield Client
+    yield open_one
     for client in opened:
         client.close()
+
+
+@pytest.fixture
+def client_connection(connect: Callable[[], Client]) -> Client:
+    """One further connection."""
+    return connect()
 
 
 def dsn() -> str:
     """The test database as a connection string."""
     database = connection.settings_dict
-    return (
-        f"host={database['HOST']} port={database['PORT']} dbname={database['NAME']}"
-        f" user={database['USER']} password={database['PASSWORD']}"
+    return make_conninfo(
+        host=database["HOST"],
+        port=database["PORT"],
+        dbname=database["NAME"],
+        user=database["USER"],
+        password=database["PASSWORD"],
     )

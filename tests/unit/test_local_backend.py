@@ -1,0 +1,88 @@
+"""A folder as a storage account."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from storage_app.backends.base import ObjectMissingError, StorageError, StorageUnavailableError
+from storage_app.backends.local import LocalBackend
+
+CONTENT = bytes(range(256)) * 5000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "source.mp4"
+    path.write_bytes(CONTENT)
+    return path
+
+
+@pytest.fixture
+def backend(tmp_path: Path) -> LocalBackend:
+    return LocalBackend(tmp_path / "account")
+
+
+def files(backend: LocalBackend) -> list[str]:
+    return sorted(str(path.relative_to(backend.root)) for path in backend.root.rglob("*") if path.is_file())
+
+
+def test_what_is_put_comes_out_again(backend: LocalBackend, source: Path) -> None:
+    sent: list[int] = []
+    backend.put(source, "weaboo-1", "1/ep1/a.mp4", SHA256, sent.append)
+    assert b"".join(backend.open("weaboo-1", "1/ep1/a.mp4")) == CONTENT
+    assert sent[-1] == len(CONTENT)
+    assert files(backend) == ["weaboo-1/1/ep1/a.mp4"]
+
+
+def test_a_part_of_it_can_be_read(backend: LocalBackend, source: Path) -> None:
+    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    assert b"".join(backend.open("r", "a.mp4", 1000, 2000)) == CONTENT[1000:2000]
+
+
+def test_stat_hashes_the_stored_bytes(backend: LocalBackend, source: Path) -> None:
+    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    backend.local_path("r", "a.mp4").write_bytes(b"rotten")
+    assert backend.stat("r", "a.mp4").sha256 == hashlib.sha256(b"rotten").hexdigest()
+
+
+def test_a_file_with_another_hash_is_not_stored(backend: LocalBackend, source: Path) -> None:
+    with pytest.raises(StorageUnavailableError, match="sha256"):
+        backend.put(source, "r", "a.mp4", "0" * 64, lambda _: None)
+    assert files(backend) == []
+
+
+def test_a_copy_that_is_stopped_leaves_no_file(backend: LocalBackend, source: Path) -> None:
+    def stop(_sent: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        backend.put(source, "r", "a.mp4", SHA256, stop)
+    assert files(backend) == []
+
+
+def test_a_missing_object_is_said_to_be_missing(backend: LocalBackend) -> None:
+    with pytest.raises(ObjectMissingError):
+        backend.stat("r", "a.mp4")
+
+
+def test_delete_is_harmless_when_there_is_nothing(backend: LocalBackend, source: Path) -> None:
+    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    backend.delete("r", "a.mp4")
+    backend.delete("r", "a.mp4")
+    assert files(backend) == []
+
+
+@pytest.mark.parametrize("path", ["../a", "a/../../b", "/etc/passwd", "a//b", "", "a\0b"])
+def test_no_name_leads_out_of_the_folder(backend: LocalBackend, path: str) -> None:
+    with pytest.raises(StorageError):
+        backend.local_path("r", path)
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path, source: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="file"):
+        LocalBackend(tmp_path / "file").put(source, "r", "a.mp4", SHA256, lambda _: None)
