@@ -45,6 +45,10 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FETCH_ALLOW_HOSTS = env.host_ports("FETCH_ALLOW_HOSTS")
 MAX_VIDEO_BYTES = env.integer("MAX_VIDEO_BYTES", 200 * 1024**3, minimum=1)
 
+# --- Media: programs of the operator's own in the place of the bundled ones -------------------------------------------
+FFMPEG = env.text("FFMPEG")
+FFPROBE = env.text("FFPROBE")
+
 # --- Workers ----------------------------------------------------------------------------------------------------------
 WORKER_ID = env.text("WORKER_ID")
 MAX_CONCURRENT = env.integer("MAX_CONCURRENT", 2, minimum=1, maximum=64)

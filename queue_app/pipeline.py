@@ -20,9 +20,10 @@ from queue_app import queue, scratch
 from queue_app.downloaders import Limits, download
 from queue_app.failures import Cancelled, Failure, Internal, classify
 from queue_app.heartbeat import Heartbeat
-from queue_app.media.probe import MediaInfo, probe
-from queue_app.media.proof import prove
-from queue_app.media.remux import needs_remux, remux_to_mp4, sha256_file
+from queue_app.media.ffmpeg import find_tools
+from queue_app.media.probe import probe
+from queue_app.media.proof import prove, sha256_file
+from queue_app.media.remux import needs_remux, remux_to_mp4
 from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
 from queue_app.queue import Lease
@@ -87,21 +88,24 @@ def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
         limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
         progress=heartbeat.progress,
     )
+    tools = find_tools(settings.FFMPEG, settings.FFPROBE)
     heartbeat.enter("prove")
     video, sha256 = fetched.path, fetched.sha256
-    info = probe(video)
-    if needs_remux(fetched.container, info):
+    info = probe(video, tools=tools, cancelled=heartbeat.check)
+    expected = fetched.expected_duration
+    if needs_remux(fetched):
         heartbeat.enter("remux")
-        video = remux_to_mp4(video, folder / "video.mp4", cancelled=heartbeat.check)
+        video, sha256, expected = folder / "video.mp4", None, expected or info.duration
+        remux_to_mp4(fetched.path, video, container=fetched.container, tools=tools, cancelled=heartbeat.check)
         fetched.path.unlink()
-        info, sha256 = probe(video), None
         heartbeat.enter("prove")
-    prove(video, info, expected_duration=fetched.expected_duration, cancelled=heartbeat.check)
+        info = probe(video, tools=tools, cancelled=heartbeat.check)
+    prove(video, info, expected_duration=expected, tools=tools, cancelled=heartbeat.check)
     artifact = {
         "attempt": str(lease.token),
         "name": video.name,
         "size": video.stat().st_size,
-        "sha256": sha256 or sha256_file(video, heartbeat.check),
+        "sha256": sha256 or sha256_file(video, heartbeat.progress),
         "media": info.as_json(),
     }
     _hand_over(job, lease, artifact)

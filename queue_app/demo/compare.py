@@ -9,8 +9,8 @@ from pathlib import Path
 
 import requests
 
-from queue_app.media.ffmpeg import frame_hashes
-from queue_app.media.remux import sha256_file
+from queue_app.demo.videos import frame_hashes
+from queue_app.media.proof import sha256_file
 
 TIMEOUT = (5, 60)
 CHUNK = 1024 * 1024
@@ -30,7 +30,7 @@ class Verdict:
 
 def compare(url: str, sha256: str, size: int, *, source_file: Path | None, source_stream: Path | None) -> Verdict:
     """Read `url` whole and in part and hold it against the archive's own record and, where given, the source:
-    byte for byte against `source_file`, frame for frame against the playlist `source_stream`."""
+    byte for byte against `source_file`, frame for frame against the MPEG-TS file `source_stream`."""
     verdict = Verdict()
     with tempfile.TemporaryDirectory(prefix="reelkeep-demo-") as folder:
         played = Path(folder) / "played.mp4"

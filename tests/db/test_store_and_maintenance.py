@@ -44,7 +44,8 @@ def test_upsert_again_replaces_the_row_of_the_key(client_connection: Client) -> 
 def test_failed_grows_the_retry_count_and_keeps_the_error(client_connection: Client) -> None:
     client_connection.execute("SELECT enqueue_video(1, 1, 'a', 'https://x/a.mp4')")
     row = client_connection.execute(
-        "SELECT (update_video_queue_status(p_id => id, p_status => 'failed', p_error => 'no route')).* FROM video_queue"
+        "SELECT job.* FROM video_queue q,"
+        " update_video_queue_status(p_id => q.id, p_status => 'failed', p_error => 'no route') job"
     ).fetchone()
     assert row is not None
     assert (row["status"], row["retry_count"], row["error_message"]) == ("failed", 1, "no route")

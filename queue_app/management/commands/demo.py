@@ -80,7 +80,7 @@ class Command(BaseCommand):
         origin = stack.enter_context(Origin(folder, port, BYTES_PER_SECOND))
         return [
             Case("MP4", f"{origin.base_url}/{videos.MP4}", "demo-mp4", source_file=folder / videos.MP4),
-            Case("HLS", f"{origin.base_url}/{videos.MASTER}", "demo-hls", source_stream=folder / videos.MEDIA),
+            Case("HLS", f"{origin.base_url}/{videos.MASTER}", "demo-hls", source_stream=folder / videos.WHOLE_STREAM),
         ]
 
     def _trigger(self, case: Case, work: int, episode: int) -> UUID:
