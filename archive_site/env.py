@@ -54,7 +54,7 @@ def host_ports(name: str) -> frozenset[tuple[str, int]]:
     """Comma-separated exact `host:port` pairs, IPv6 in brackets; host in lower case."""
     pairs = set()
     for item in csv(name):
-        match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:/@\[\]]+):([0-9]{1,5})", item)
+        match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\s:/@*\[\]]+):([0-9]{1,5})", item)
         if match is None or not 0 < int(match[2]) < 65536:
             raise ImproperlyConfigured(f"{name}: {item!r} is not host:port (for example 127.0.0.1:9000).")
         pairs.add((match[1].strip("[]").lower(), int(match[2])))

@@ -17,28 +17,41 @@ class _Writer(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
+class Pace:
+    """Bytes per second, shared by everybody who sends."""
+
+    def __init__(self, bytes_per_second: int) -> None:
+        self._bytes_per_second = bytes_per_second
+        self._turn = threading.Lock()
+
+    def wait(self, sent: int) -> None:
+        """Hold the caller, and all who come after it, for as long as these bytes take."""
+        with self._turn:
+            time.sleep(sent / self._bytes_per_second)
+
+
 class _Handler(SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
-    def __init__(self, *arguments: Any, bytes_per_second: int, **options: Any) -> None:
-        self._bytes_per_second = bytes_per_second
+    def __init__(self, *arguments: Any, pace: Pace, **options: Any) -> None:
+        self._pace = pace
         super().__init__(*arguments, **options)
 
     def copyfile(self, source: BinaryIO, outputfile: _Writer) -> None:  # type: ignore[override]
         """Send the file at the set pace."""
         while chunk := source.read(CHUNK):
             outputfile.write(chunk)
-            time.sleep(len(chunk) / self._bytes_per_second)
+            self._pace.wait(len(chunk))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 (the base class names it so)
         """Nothing: the terminal belongs to the progress bars."""
 
 
 class Origin:
-    """Serves `folder` on 127.0.0.1:`port` for as long as the `with` block lasts; bytes per second for each connection."""
+    """Serves `folder` on 127.0.0.1:`port` for as long as the `with` block lasts; bytes per second over all connections."""
 
     def __init__(self, folder: Path, port: int, bytes_per_second: int) -> None:
-        handler = functools.partial(_Handler, directory=str(folder), bytes_per_second=bytes_per_second)
+        handler = functools.partial(_Handler, directory=str(folder), pace=Pace(bytes_per_second))
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
