@@ -177,7 +177,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
         "TLS failed, for example by a bad certificate",
     ),
-    ((TimeoutError, urllib3.exceptions.TimeoutError, requests.Timeout), "it took too long to answer"),
+    ((TimeoutError, urllib3.exceptions.ReadTimeoutError, requests.Timeout), "it took too long to answer"),
     ((ConnectionRefusedError,), "it refuses connections"),
     ((urllib3.exceptions.IncompleteRead, http.client.IncompleteRead), "fewer bytes came than were promised"),
     ((ConnectionError, http.client.RemoteDisconnected), "it closed the connection"),
