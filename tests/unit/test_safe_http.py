@@ -199,5 +199,10 @@ def test_refused_connection_is_unreachable_in_plain_words(origin: Origin) -> Non
     assert str(caught.value) == "http://127.0.0.1:9/x can't be reached: it refuses connections."
 
 
+def test_broken_tls_is_unreachable_in_plain_words(origin: Origin, fetcher: Fetcher) -> None:
+    with pytest.raises(Unreachable, match="TLS failed"):
+        fetcher.get(origin.put("/x", b"hello").replace("http:", "https:"))
+
+
 def test_shown_url_holds_no_secret() -> None:
     assert display_url("https://u:p@a.example:8/x.mp4?sig=1#frag") == "https://a.example:8/x.mp4"
