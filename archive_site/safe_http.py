@@ -177,7 +177,7 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
         (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
         "TLS failed, for example by a bad certificate",
     ),
-    ((TimeoutError, urllib3.exceptions.TimeoutError, requests.Timeout), "it took too long to answer"),
+    ((TimeoutError, urllib3.exceptions.ReadTimeoutError, requests.Timeout), "it took too long to answer"),
     ((ConnectionRefusedError,), "it refuses connections"),
     ((urllib3.exceptions.IncompleteRead, http.client.IncompleteRead), "fewer bytes came than were promised"),
     ((ConnectionError, http.client.RemoteDisconnected), "it closed the connection"),
@@ -185,17 +185,16 @@ _REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
 )
 
 
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
+def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
-    waiting = [error]
+    waiting: list[object] = [error]
     while waiting:
         current = waiting.pop()
-        if current is None or id(current) in seen:
+        if not isinstance(current, BaseException) or id(current) in seen:
             continue
         seen.add(id(current))
         yield current
-        waiting += [current.__cause__, current.__context__, getattr(current, "reason", None)]
-        waiting += [arg for arg in current.args if isinstance(arg, BaseException)]
+        waiting += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
 
 
 class _CheckedAdapter(HTTPAdapter):

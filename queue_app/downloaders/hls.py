@@ -210,7 +210,7 @@ class _Crew:
                 check_size(self.bytes_done, self._limits)
         except Cut as cut:
             self._check_stopped()
-            raise cut_failure(cut, answer.length, file.tell()) from cut
+            raise cut_failure(cut, answer.length, max(file.tell(), len(answer.head))) from cut
 
     def _count(self, size: int) -> None:
         with self._lock:

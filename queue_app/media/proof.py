@@ -21,6 +21,7 @@ def prove(
     info: MediaInfo,
     *,
     expected_duration: float | None,
+    decode: bool = False,
     tools: Tools | None = None,
     timeout: float = PROOF_SECONDS,
     cancelled: CancelCheck | None = None,
@@ -38,7 +39,7 @@ def prove(
     if info.container in {"mp4", "mov"}:
         check_boxes(path)
     _check_duration(info.duration, expected_duration, "The video is")
-    span = _read_all_packets(path, tools or find_tools(), timeout, cancelled)
+    span = _read_to_the_end(path, tools or find_tools(), timeout, cancelled, decode=decode)
     _check_duration(span, expected_duration, "The video's data is")
 
 
@@ -62,10 +63,12 @@ def _check_duration(found: float, expected: float | None, what: str) -> None:
         )
 
 
-def _read_all_packets(path: Path, tools: Tools, timeout: float, cancelled: CancelCheck | None) -> float:
+def _read_to_the_end(
+    path: Path, tools: Tools, timeout: float, cancelled: CancelCheck | None, *, decode: bool
+) -> float:
     """Seconds that the packets span. Any word of complaint from ffmpeg is a failure."""
     options = ["-hide_banner", "-nostdin", "-v", "error", "-xerror", "-progress", "pipe:1"]
-    output = ["-map", "0:V", "-map", "0:a?", "-c", "copy", "-f", "null", "-"]
+    output = ["-map", "0:V", "-map", "0:a?", *([] if decode else ["-c", "copy"]), "-f", "null", "-"]
     result = run([tools.ffmpeg, *options, *local_input(path), *output], timeout, cancelled)
     if result.returncode != 0 or result.stderr:
         raise BadSource(f"The video is damaged: {result.stderr[-300:] or 'it can not be read to its end'}")

@@ -85,10 +85,24 @@ class Videos:
 
 
 def frame_hashes(path: Path) -> list[str]:
-    """The MD5 of each decoded picture and of each decoded piece of sound, without time stamps."""
-    command = [find_tools().ffmpeg, "-v", "error", "-nostdin", "-i", str(path), "-f", "framemd5", "-"]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    return sorted(f"{line.split(',')[0]} {line.split(',')[-1]}" for line in lines if not line.startswith("#"))
+    """The MD5 of each decoded picture and of each coded piece of sound, in order, without time stamps."""
+    hashes = []
+    for stream in (["-map", "0:v"], ["-map", "0:a", "-c", "copy", "-bsf:a", "aac_adtstoasc"]):
+        command = [
+            find_tools().ffmpeg,
+            "-v",
+            "error",
+            "-nostdin",
+            "-i",
+            str(path),
+            *stream,
+            "-f",
+            "framemd5",
+            "-",
+        ]
+        lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+        hashes += [line.split(",")[5].strip() for line in lines if not line.startswith("#")]
+    return hashes
 
 
 def _test_picture() -> list[str]:
