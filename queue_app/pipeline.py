@@ -22,7 +22,7 @@ from queue_app.failures import Cancelled, Failure, Internal, classify
 from queue_app.heartbeat import Heartbeat
 from queue_app.media.ffmpeg import find_tools
 from queue_app.media.probe import probe
-from queue_app.media.proof import prove, sha256_file
+from queue_app.media.proof import PROOF_SECONDS, prove, sha256_file
 from queue_app.media.remux import needs_remux, remux_to_mp4
 from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
@@ -100,7 +100,15 @@ def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
         fetched.path.unlink()
         heartbeat.enter("prove")
         info = probe(video, tools=tools, cancelled=heartbeat.check)
-    prove(video, info, expected_duration=expected, tools=tools, cancelled=heartbeat.check)
+    prove(
+        video,
+        info,
+        expected_duration=expected,
+        decode=True,
+        tools=tools,
+        timeout=max(PROOF_SECONDS, 4 * info.duration),
+        cancelled=heartbeat.check,
+    )
     artifact = {
         "attempt": str(lease.token),
         "name": video.name,
