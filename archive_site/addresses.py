@@ -167,9 +167,7 @@ def _host_and_port(url: str) -> tuple[str, int]:
 
 def _check_form(parts: SplitResult, hostname: str | None) -> None:
     if parts.scheme not in _DEFAULT_PORTS:
-        raise AddressRefused(
-            f"Only http and https URLs are fetched, not {parts.scheme[:20] or 'relative ones'}."
-        )
+        raise AddressRefused(f"Only http and https URLs are fetched, not {parts.scheme[:20] or 'relative ones'}.")
     if "@" in parts.netloc:
         raise AddressRefused("The URL holds a user name or password; leave them out.")
     if not hostname or not hostname.strip("."):

@@ -239,9 +239,7 @@ class EmbeddedPostgres:
                 self._reap()
                 return
         if server is not None:
-            raise EmbeddedPostgresError(
-                f"PostgreSQL (pid {server.pid}) doesn't end: kill -9 it and start again."
-            )
+            raise EmbeddedPostgresError(f"PostgreSQL (pid {server.pid}) doesn't end: kill -9 it and start again.")
 
     def _reap(self) -> None:
         if self._child is not None and self._child.poll() is not None:
@@ -270,9 +268,7 @@ def _connect(dsn: str) -> psycopg.Connection[tuple[object, ...]]:
 
     The server must prove that it knows the password: whoever else listens on that port is never told it.
     """
-    return psycopg.connect(
-        dsn, dbname="postgres", connect_timeout=5, require_auth="scram-sha-256", autocommit=True
-    )
+    return psycopg.connect(dsn, dbname="postgres", connect_timeout=5, require_auth="scram-sha-256", autocommit=True)
 
 
 def _make_database(dsn: str) -> None:

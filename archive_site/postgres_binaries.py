@@ -69,9 +69,7 @@ def binaries_for(account: Account, *, source: Path | None = None, caches: Sequen
     source = source or binaries_folder()
     if account.uid is None or _runs(source, account):
         return source
-    base = _trusted_base(
-        caches or (Path("/var/cache/reelkeep"), Path(tempfile.gettempdir()) / "reelkeep-cache")
-    )
+    base = _trusted_base(caches or (Path("/var/cache/reelkeep"), Path(tempfile.gettempdir()) / "reelkeep-cache"))
     copy = base / f"postgresql-{importlib.metadata.version(_WHEEL)}"
     folder = copy / _PACKAGE / _INSTALL / "bin"
     if copy.exists():

@@ -137,7 +137,14 @@ class Runner:
         folder = self._data / "logs" if self._demo is not None else None
         if folder is not None:
             folder.mkdir(exist_ok=True)
-        web = [sys.executable, "-m", "gunicorn", "-c", "python:archive_site.gunicorn_conf", "archive_site.asgi:application"]
+        web = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            "-c",
+            "python:archive_site.gunicorn_conf",
+            "archive_site.asgi:application",
+        ]
         self._services = [
             Service("web server", web, folder and folder / "web.log"),
             Service("worker", _manage("archive_worker"), folder and folder / "worker.log"),

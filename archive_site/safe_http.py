@@ -77,9 +77,7 @@ class Fetcher:
         self._session = requests.Session()
         # Proxies and .netrc of the environment are the host's own affairs, not the source's.
         self._session.trust_env = False
-        self._session.headers.update(
-            {"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
-        )
+        self._session.headers.update({"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
         adapter = _CheckedAdapter(policy)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
@@ -122,9 +120,7 @@ class Fetcher:
         check_url(url, self.policy)
         timeout = (self.policy.connect_timeout, self.policy.read_timeout)
         try:
-            return self._session.get(
-                url, headers=headers, stream=True, allow_redirects=False, timeout=timeout
-            )
+            return self._session.get(url, headers=headers, stream=True, allow_redirects=False, timeout=timeout)
         # requests lets some of what urllib3, idna and http.cookiejar raise through as it is.
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise Unreachable(f"{display_url(url)} can't be reached: {_reason(error)}.") from error

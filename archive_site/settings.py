@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from archive_site import embedded_postgres, env
 
@@ -121,7 +122,7 @@ DATABASES: dict[str, Any] = {
     }
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise env.ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgresql://…).")
+    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgresql://…).")
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -6,6 +6,7 @@ is; or the lease was lost, and then nothing is written at all.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,7 +19,7 @@ from django.conf import settings
 from archive_site.safe_http import Policy
 from queue_app import queue, scratch
 from queue_app.downloaders import Limits, download
-from queue_app.failures import Cancelled, Failure, Internal, classify
+from queue_app.failures import Cancelled, Internal, classify
 from queue_app.heartbeat import Heartbeat
 from queue_app.media.ffmpeg import find_tools
 from queue_app.media.probe import probe
@@ -69,9 +70,7 @@ def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
     if isinstance(failure, Internal):
         log.error("%s: %s", job, failure, exc_info=error)
     scratch.discard(scratch.folder(settings.WORKER_ID, lease))
-    status = through_outages(
-        lambda: queue.fail_video(lease, failure, artifact_lost=isinstance(failure, ArtifactLost))
-    )
+    status = through_outages(lambda: queue.fail_video(lease, failure, artifact_lost=isinstance(failure, ArtifactLost)))
     log.warning("%s: %s (%s), now %s.", job, failure, failure.failure_class, status or "another worker's")
     if status == "failed" and job.artifact:
         scratch.discard(_attempt_of(job))
@@ -130,15 +129,15 @@ def _hand_over(job: VideoQueue, lease: Lease, artifact: dict[str, Any]) -> None:
 
 
 def _upload(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
-    artifact = job.artifact
+    artifact = _artifact_of(job)
     key = VideoKey(job.mal_id, job.episode, job.provider, job.resolution)
     repo, path = key.repo(settings.HF_REPO_PREFIX), key.path(settings.HF_FILE_SALT)
     source = _attempt_of(job) / artifact["name"]
     if not source.is_file():
         raise ArtifactLost("The downloaded file is gone from this host's disk; it will be downloaded again.")
     for account in upload(source, repo, path, artifact["sha256"], heartbeat.progress):
-        index = account.index
-        if through_outages(lambda: queue.record_replica(lease, index, repo, path, artifact)) is None:
+        record = functools.partial(queue.record_replica, lease, account.index, repo, path, artifact)
+        if through_outages(record) is None:
             raise Cancelled("The job was taken from this worker during its upload.")
     _publish(job, lease, key, repo, path)
     scratch.discard(_attempt_of(job))
@@ -147,7 +146,7 @@ def _upload(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
 def _publish(job: VideoQueue, lease: Lease, key: VideoKey, repo: str, path: str) -> None:
     replica = (
         Replica.objects.filter(
-            stored_file__repo=repo, stored_file__path=path, stored_file__sha256=job.artifact["sha256"]
+            stored_file__repo=repo, stored_file__path=path, stored_file__sha256=_artifact_of(job)["sha256"]
         )
         .select_related("account")
         .order_by("account__index")[0]
@@ -170,4 +169,11 @@ def _publish(job: VideoQueue, lease: Lease, key: VideoKey, repo: str, path: str)
 
 def _attempt_of(job: VideoQueue) -> Path:
     """The folder of the attempt that downloaded the job's artifact."""
-    return scratch.folder(settings.WORKER_ID, Lease(job.id, UUID(job.artifact["attempt"])))
+    return scratch.folder(settings.WORKER_ID, Lease(job.id, UUID(_artifact_of(job)["attempt"])))
+
+
+def _artifact_of(job: VideoQueue) -> dict[str, Any]:
+    """What the download lane left for this job. Raises ArtifactLost when there is nothing."""
+    if not job.artifact:
+        raise ArtifactLost("The job has no downloaded file; it will be downloaded again.")
+    return dict(job.artifact)

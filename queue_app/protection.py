@@ -36,7 +36,9 @@ def protect_database(using: str, **_signal: Any) -> None:
         if TRUSTED_ROLE in roles:
             for function in _functions(connection):
                 cursor.execute(
-                    sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(sql.SQL(function), sql.Identifier(TRUSTED_ROLE))
+                    sql.SQL("GRANT EXECUTE ON FUNCTION {} TO {}").format(
+                        sql.SQL(function), sql.Identifier(TRUSTED_ROLE)
+                    )
                 )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models.query import RawQuerySet
 
 from queue_app.failures import Failure
 from queue_app.models import VideoQueue
@@ -31,7 +32,7 @@ class Lease:
 
 def enqueue_video(key: VideoKey, video_url: str) -> VideoQueue:
     """The job of this key: inserted, revived if it had failed or was cancelled, else left as it is."""
-    rows = VideoQueue.objects.raw(
+    rows: RawQuerySet[VideoQueue] = VideoQueue.objects.raw(
         "SELECT * FROM enqueue_video(%s, %s, %s, %s, %s)",
         [key.mal_id, key.episode, key.provider, video_url, key.resolution],
     )
@@ -40,12 +41,8 @@ def enqueue_video(key: VideoKey, video_url: str) -> VideoQueue:
 
 def claim_videos(lane: Lane, worker_id: str, *, capacity: int, limit: int, lease: timedelta) -> list[Lease]:
     """Up to `limit` jobs of the lane, never more than leave this worker `capacity` of them at once."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT id, lease_token FROM claim_videos(%s, %s, %s, %s, %s)",
-            [lane.value, worker_id, capacity, limit, lease],
-        )
-        return [Lease(job_id, token) for job_id, token in cursor.fetchall()]
+    statement = "SELECT id, lease_token FROM claim_videos(%s, %s, %s, %s, %s)"
+    return [Lease(*row) for row in _rows(statement, lane.value, worker_id, capacity, limit, lease)]
 
 
 def heartbeat_video(
@@ -65,9 +62,7 @@ def finish_download(lease: Lease, artifact: dict[str, Any]) -> bool:
     return bool(_value("SELECT finish_download(%s, %s, %s)", lease.job_id, lease.token, json.dumps(artifact)))
 
 
-def record_replica(
-    lease: Lease, account: int, repo: str, path: str, artifact: dict[str, Any]
-) -> UUID | None:
+def record_replica(lease: Lease, account: int, repo: str, path: str, artifact: dict[str, Any]) -> UUID | None:
     """Writes down a confirmed copy of the artifact; the stored file's id, or None when the lease was lost."""
     value = _value(
         "SELECT record_replica(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
@@ -109,14 +104,16 @@ def release_expired_leases(silence: timedelta) -> int:
 
 
 def reset_videos(ids: Iterable[UUID], *, actor: str, reason: str, only: str | None = None) -> list[UUID]:
-    """Puts jobs back to pending with all their attempts, whatever they are doing; only those in status `only` if given."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM reset_videos(%s, %s, %s, %s)", [list(ids), actor, reason, only])
-        return [job_id for (job_id,) in cursor.fetchall()]
+    """Puts jobs back to pending with all their attempts, whatever they do; only those in status `only` if given."""
+    return [job_id for (job_id,) in _rows("SELECT * FROM reset_videos(%s, %s, %s, %s)", list(ids), actor, reason, only)]
 
 
 def _value(statement: str, *arguments: Any) -> Any:
+    rows = _rows(statement, *arguments)
+    return rows[0][0] if rows else None
+
+
+def _rows(statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(statement, arguments)
-        row = cursor.fetchone()
-    return row[0] if row else None
+        return cursor.fetchall()

@@ -39,7 +39,9 @@ class WorkerIdentity:
                 f"WORKER_ID={name!r}: use up to 100 letters, digits, '.', '_' and '-', with a letter or digit first."
             )
         if not self._try_lock(name):
-            raise IdentityTaken(f"A worker named {name} already runs with this data folder. Give this one another WORKER_ID.")
+            raise IdentityTaken(
+                f"A worker named {name} already runs with this data folder. Give this one another WORKER_ID."
+            )
         return name
 
     def _take_any(self) -> str:

@@ -97,9 +97,7 @@ class VideoStore(models.Model):
     stream_url = models.TextField("stream URL")
     created_at = models.DateTimeField("archived", db_default=Now())
     # NULL for a row that an older client stored by upsert_video_store alone.
-    stored_file = models.ForeignKey(
-        StoredFile, null=True, blank=True, on_delete=models.PROTECT, related_name="videos"
-    )
+    stored_file = models.ForeignKey(StoredFile, null=True, blank=True, on_delete=models.PROTECT, related_name="videos")
 
     class Meta:
         db_table = "video_store"

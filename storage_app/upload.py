@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -31,7 +32,10 @@ def upload(
         raise StorageUnavailableError("There is no enabled storage account. Add or enable one in the admin.")
     size = source.stat().st_size
     for number, account in enumerate(accounts):
-        backend_for(account).put(
-            source, repo, path, sha256, lambda sent, base=number * size: progress(base + sent, size * len(accounts))
-        )
+        report = functools.partial(_report, progress, number * size, len(accounts) * size)
+        backend_for(account).put(source, repo, path, sha256, report)
         yield account
+
+
+def _report(progress: Callable[[int, int], None], before: int, total: int, sent: int) -> None:
+    progress(before + sent, total)

@@ -48,7 +48,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 class Origin:
-    """Serves `folder` on 127.0.0.1:`port` for as long as the `with` block lasts; bytes per second over all connections."""
+    """Serves `folder` on 127.0.0.1:`port` within a `with` block; bytes per second over all connections."""
 
     def __init__(self, folder: Path, port: int, bytes_per_second: int) -> None:
         handler = functools.partial(_Handler, directory=str(folder), pace=Pace(bytes_per_second))

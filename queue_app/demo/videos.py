@@ -22,13 +22,13 @@ def make_videos(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "hls").mkdir(parents=True)
     _ffmpeg(*_picture("testsrc2=size=1280x720:rate=25", 440), "-movflags", "+faststart", folder / MP4)
-    hls = ["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod", "-hls_segment_filename", folder / "hls/%03d.ts"]
+    hls: list[str | Path] = ["-f", "hls", "-hls_time", "4", "-hls_playlist_type", "vod"]
+    hls += ["-hls_segment_filename", folder / "hls/%03d.ts"]
     _ffmpeg(*_picture("mandelbrot=size=640x360:rate=25", 660), *hls, folder / MEDIA)
     segments = sorted((folder / "hls").glob("[0-9]*.ts"))
     (folder / WHOLE_STREAM).write_bytes(b"".join(segment.read_bytes() for segment in segments))
     (folder / MASTER).write_text(
-        "#EXTM3U\n#EXT-X-VERSION:3\n"
-        "#EXT-X-STREAM-INF:BANDWIDTH=2500000,RESOLUTION=640x360\nmedia.m3u8\n",
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-STREAM-INF:BANDWIDTH=2500000,RESOLUTION=640x360\nmedia.m3u8\n",
         encoding="utf-8",
     )
     (folder / "complete").touch()
@@ -53,7 +53,8 @@ def _ffmpeg(*arguments: str | Path) -> bytes:
 def _picture(source: str, hertz: int) -> list[str | Path]:
     """Arguments for SECONDS of moving picture and a tone, H.264 and AAC."""
     return [
-        "-f", "lavfi", "-i", f"{source},noise=alls=12:allf=t", "-f", "lavfi", "-i", f"sine=frequency={hertz}:sample_rate=48000",
+        "-f", "lavfi", "-i", f"{source},noise=alls=12:allf=t",
+        "-f", "lavfi", "-i", f"sine=frequency={hertz}:sample_rate=48000",
         "-t", str(SECONDS), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "28", "-maxrate", "6M", "-bufsize", "6M",
         "-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "128k",
     ]  # fmt: skip

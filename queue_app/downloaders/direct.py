@@ -142,9 +142,7 @@ class _Transfer:
 
     def _ask_rest(self, validator: str) -> Answer | None:
         try:
-            answer = Answer.open(
-                self._fetcher, self._url, headers={"If-Range": validator}, range_start=self.done
-            )
+            answer = Answer.open(self._fetcher, self._url, headers={"If-Range": validator}, range_start=self.done)
         except BadSource:
             # 412 and 416 mean that this version of the file is over; the whole may still be had.
             return None

@@ -58,9 +58,7 @@ def _media_playlist(
 ) -> MediaPlaylist:
     text, base_url = _read_playlist(answer, limits, progress)
     if is_master(text):
-        text, base_url = _fetch_playlist(
-            fetcher, choose_variant(text, base_url, resolution), limits, progress
-        )
+        text, base_url = _fetch_playlist(fetcher, choose_variant(text, base_url, resolution), limits, progress)
     return read_media(text, base_url, limits)
 
 

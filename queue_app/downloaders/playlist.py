@@ -62,9 +62,7 @@ def choose_variant(text: str, base_url: str, resolution: str | None) -> str:
     for kind in ("audio", "video"):
         group = getattr(chosen.stream_info, kind)
         if group and any(m.uri and m.group_id == group and m.type == kind.upper() for m in master.media):
-            raise BadSource(
-                f"The stream has a separate {kind} track (EXT-X-MEDIA), which is not supported yet."
-            )
+            raise BadSource(f"The stream has a separate {kind} track (EXT-X-MEDIA), which is not supported yet.")
     return _absolute(base_url, chosen.uri)
 
 
@@ -144,9 +142,7 @@ def _check_gaps(names: list[str]) -> None:
     if "EXT-X-GAP" in names:
         # The tag may stand before or after its segment's EXTINF; either way it is the next one or this one.
         number = max(1, names[: names.index("EXT-X-GAP")].count("EXTINF"))
-        raise BadSource(
-            f"The source says that the segment at or after number {number} is missing (EXT-X-GAP)."
-        )
+        raise BadSource(f"The source says that the segment at or after number {number} is missing (EXT-X-GAP).")
 
 
 def _init_segment(tags: list[tuple[str, str]]) -> str | None:

@@ -88,9 +88,7 @@ def run(args: list[str], timeout: float, cancelled: CancelCheck | None = None) -
         return Result(process.returncode, output.read(), _without_paths(complaints.read()))
 
 
-def _wait(
-    process: subprocess.Popen[bytes], deadline: float, timeout: float, cancelled: CancelCheck | None
-) -> None:
+def _wait(process: subprocess.Popen[bytes], deadline: float, timeout: float, cancelled: CancelCheck | None) -> None:
     while True:
         if cancelled is not None:
             cancelled()

@@ -58,14 +58,10 @@ def sha256_file(path: Path, progress: Callable[[int, int | None], None] | None =
 
 def _check_duration(found: float, expected: float | None, what: str) -> None:
     if expected is not None and abs(found - expected) > max(1.0, 0.02 * expected):
-        raise BadSource(
-            f"{what} {found:.1f} s long, but the source announced {expected:.1f} s: parts are missing."
-        )
+        raise BadSource(f"{what} {found:.1f} s long, but the source announced {expected:.1f} s: parts are missing.")
 
 
-def _read_to_the_end(
-    path: Path, tools: Tools, timeout: float, cancelled: CancelCheck | None, *, decode: bool
-) -> float:
+def _read_to_the_end(path: Path, tools: Tools, timeout: float, cancelled: CancelCheck | None, *, decode: bool) -> float:
     """Seconds that the packets span. Any word of complaint from ffmpeg is a failure."""
     options = ["-hide_banner", "-nostdin", "-v", "error", "-xerror", "-progress", "pipe:1"]
     output = ["-map", "0:V", "-map", "0:a?", *([] if decode else ["-c", "copy"]), "-f", "null", "-"]

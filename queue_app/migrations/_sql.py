@@ -1,4 +1,4 @@
-"""Turns `sql/<name>.sql` into a migration operation. A file is never edited after its release; a change is `<name>_v2`."""
+"""Turns `sql/<name>.sql` into a migration operation. No file is edited after its release: a change is `<name>_v2`."""
 
 from __future__ import annotations
 

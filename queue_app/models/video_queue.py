@@ -11,7 +11,7 @@ from queue_app.states import VideoStatus
 
 
 class VideoQueue(models.Model):
-    """A video to archive, keyed by (mal_id, episode, provider, resolution). CONTRACT §1 fixes the first eleven columns."""
+    """A video to archive, by (mal_id, episode, provider, resolution). CONTRACT §1 fixes all up to `updated_at`."""
 
     id = models.UUIDField(primary_key=True, db_default=RandomUUID(), editable=False)
     mal_id = models.BigIntegerField("work", help_text="Id of the work (MyAnimeList id or any other number).")
@@ -54,9 +54,7 @@ class VideoQueue(models.Model):
                 nulls_distinct=False,
             ),
             models.CheckConstraint(condition=Q(episode__gte=0), name="video_queue_episode_from_0"),
-            models.CheckConstraint(
-                condition=Q(status__in=VideoStatus.values), name="video_queue_status_known"
-            ),
+            models.CheckConstraint(condition=Q(status__in=VideoStatus.values), name="video_queue_status_known"),
             # The file key writes NULL as the empty string and joins by colons: neither may occur in a resolution.
             models.CheckConstraint(
                 condition=Q(resolution__isnull=True) | Q(resolution__regex=r"^[^:/]+$"),

@@ -77,7 +77,7 @@ class LocalBackend:
         with _translated(self.root):
             self.local_path(repo, path).unlink(missing_ok=True)
 
-    def direct_url(self, repo: str, path: str) -> str | None:  # noqa: ARG002 (a folder serves nothing by itself)
+    def direct_url(self, repo: str, path: str) -> str | None:
         """None: a folder has no URL of its own."""
         return None
 

@@ -58,7 +58,9 @@ def test_a_status_that_does_not_exist_is_refused(client_connection: Client) -> N
 
 
 def test_worker_stats_have_a_row_for_each_worker(client_connection: Client) -> None:
-    client_connection.execute("INSERT INTO worker (id, host, pid, version, capacity, failed) VALUES ('w', 'h', 1, '0', 2, 3)")
+    client_connection.execute(
+        "INSERT INTO worker (id, host, pid, version, capacity, failed) VALUES ('w', 'h', 1, '0', 2, 3)"
+    )
     client_connection.execute("SELECT enqueue_video(1, 1, 'a', 'https://x/a.mp4')")
     client_connection.execute("SELECT claim_videos('download', 'w', 2, 2, interval '1 minute')")
     [row] = client_connection.execute("SELECT * FROM get_worker_stats()").fetchall()

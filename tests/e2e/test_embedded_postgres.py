@@ -153,9 +153,7 @@ def test_it_starts_again_while_a_busy_query_outlives_the_killed_server(data: Pat
 
 
 @pytest.mark.parametrize("name", ["sleep", "postgres"])
-def test_it_starts_although_another_process_has_the_stale_pid(
-    data: Path, open_folder: Path, name: str
-) -> None:
+def test_it_starts_although_another_process_has_the_stale_pid(data: Path, open_folder: Path, name: str) -> None:
     EmbeddedPostgres(data).start()
     os.kill(server_pid(data), signal.SIGKILL)
     program = shutil.copy(shutil.which("sleep") or "", open_folder / name)
@@ -312,12 +310,8 @@ def test_root_may_name_the_account(data: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @as_root
-@pytest.mark.parametrize(
-    ("name", "said"), [("no-such-account", "no account"), ("root", "refuses to run as root")]
-)
-def test_an_unusable_account_is_refused(
-    data: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str
-) -> None:
+@pytest.mark.parametrize(("name", "said"), [("no-such-account", "no account"), ("root", "refuses to run as root")])
+def test_an_unusable_account_is_refused(data: Path, monkeypatch: pytest.MonkeyPatch, name: str, said: str) -> None:
     monkeypatch.setenv(ACCOUNT_VARIABLE, name)
     with pytest.raises(EmbeddedPostgresError, match=said):
         EmbeddedPostgres(data).start()

@@ -36,9 +36,7 @@ def get(origin: Origin, tmp_path: Path) -> Iterator[Get]:
     folder.mkdir()
     kept: list[Path] = []
 
-    def run(
-        path: str = "/x.mp4", limits: Limits = LIMITS, progress: ProgressSink | None = None
-    ) -> Downloaded:
+    def run(path: str = "/x.mp4", limits: Limits = LIMITS, progress: ProgressSink | None = None) -> Downloaded:
         policy = Policy(frozenset({origin.host_port}), connect_timeout=2, read_timeout=0.5)
         found = download(
             origin.url(path),
@@ -69,9 +67,7 @@ def is_the_video(found: Downloaded) -> bool:
         (b"G".ljust(188, b"\xff") * 9, "mpegts", ".ts"),
     ],
 )
-def test_container_is_told_by_content(
-    head: bytes, container: str, suffix: str, origin: Origin, get: Get
-) -> None:
+def test_container_is_told_by_content(head: bytes, container: str, suffix: str, origin: Origin, get: Get) -> None:
     origin.put("/watch", head + bytes(5000) if container != "mpegts" else head)
     found = get("/watch")
     assert (found.container, found.path.name) == (container, f"source{suffix}")
@@ -117,9 +113,7 @@ def test_status_decides_the_failure(code: int, failure: type[Failure], origin: O
         (VIDEO, "text/html; charset=utf-8"),
     ],
 )
-def test_text_instead_of_a_video_is_refused(
-    content: bytes, content_type: str, origin: Origin, get: Get
-) -> None:
+def test_text_instead_of_a_video_is_refused(content: bytes, content_type: str, origin: Origin, get: Get) -> None:
     origin.misbehave("/x.mp4", servers.Body(content=content, content_type=content_type))
     with pytest.raises(BadSource, match="a web page or other text, not a video"):
         get()
@@ -185,9 +179,7 @@ def test_source_that_is_always_silent_fails(origin: Origin, get: Get) -> None:
 
 
 @pytest.mark.parametrize("trouble", [servers.NoRange(), servers.WrongRange(), servers.Changed(times=2)])
-def test_source_that_can_not_resume_is_read_again(
-    trouble: servers.Misbehaviour, origin: Origin, get: Get
-) -> None:
+def test_source_that_can_not_resume_is_read_again(trouble: servers.Misbehaviour, origin: Origin, get: Get) -> None:
     origin.put("/x.mp4", VIDEO)
     origin.misbehave("/x.mp4", servers.Cut(after=300_000, times=1), trouble)
     assert is_the_video(get())
@@ -275,7 +267,5 @@ def test_files_that_were_there_before_are_left(origin: Origin, tmp_path: Path) -
     (tmp_path / "note").touch()
     policy = Policy(frozenset({origin.host_port}))
     with pytest.raises(Gone):
-        download(
-            origin.url("/x"), tmp_path, resolution=None, policy=policy, limits=LIMITS, progress=Progress()
-        )
+        download(origin.url("/x"), tmp_path, resolution=None, policy=policy, limits=LIMITS, progress=Progress())
     assert (tmp_path / "note").exists()

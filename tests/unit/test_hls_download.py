@@ -72,9 +72,7 @@ def test_segments_are_joined_in_order(origin: Origin, get: Get) -> None:
 def test_real_stream_is_the_sum_of_its_files(origin: Origin, videos: Videos, get: Get) -> None:
     shutil.copytree(videos.hls_ts, origin.folder / "v")
     found = get("/v/master.m3u8")
-    assert found.path.read_bytes() == b"".join(
-        (videos.hls_ts / f"seg{n}.ts").read_bytes() for n in range(SECONDS)
-    )
+    assert found.path.read_bytes() == b"".join((videos.hls_ts / f"seg{n}.ts").read_bytes() for n in range(SECONDS))
 
 
 def test_fragmented_stream_begins_with_its_map(origin: Origin, videos: Videos, get: Get) -> None:
@@ -117,9 +115,7 @@ MASTER = "#EXTM3U\n" + "".join(
     ],
 )
 def test_variant_fits_the_wanted_resolution(resolution: str | None, height: int) -> None:
-    assert choose_variant(MASTER, "http://a.example/x/m.m3u8?t=1", resolution) == (
-        f"http://a.example/x/{height}.m3u8"
-    )
+    assert choose_variant(MASTER, "http://a.example/x/m.m3u8?t=1", resolution) == (f"http://a.example/x/{height}.m3u8")
 
 
 def test_variant_without_heights_is_chosen_by_bandwidth() -> None:

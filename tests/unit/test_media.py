@@ -70,17 +70,13 @@ def test_remuxing_changes_no_frame(kind: str, videos: Videos, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("path", ["hls_ts/master.m3u8", "hls_fmp4/index.m3u8"])
-def test_hls_becomes_an_mp4_with_every_frame(
-    path: str, origin: Origin, videos: Videos, tmp_path: Path
-) -> None:
+def test_hls_becomes_an_mp4_with_every_frame(path: str, origin: Origin, videos: Videos, tmp_path: Path) -> None:
     kind = path.partition("/")[0]
     shutil.copytree(getattr(videos, kind), origin.folder / kind)
     folder = tmp_path / "job"
     folder.mkdir()
     policy, limits = Policy(frozenset({origin.host_port})), Limits(max_bytes=10**9)
-    found = download(
-        origin.url(f"/{path}"), folder, resolution=None, policy=policy, limits=limits, progress=Progress()
-    )
+    found = download(origin.url(f"/{path}"), folder, resolution=None, policy=policy, limits=limits, progress=Progress())
     assert needs_remux(found)
     remux_to_mp4(found.path, folder / "x.mp4", container=found.container)
     prove(folder / "x.mp4", probe(folder / "x.mp4"), expected_duration=found.expected_duration)

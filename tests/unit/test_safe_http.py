@@ -162,17 +162,13 @@ def test_credentials_do_not_follow_to_another_origin(origin: Origin, tmp_path: o
     ):
         other.put("/b", b"x")
         origin.misbehave("/a", servers.Redirect(to=other.url("/b")))
-        fetcher.get(
-            origin.url("/a"), headers={"Authorization": "Bearer x", "Cookie": "a=b", "X-Kept": "1"}
-        ).close()
+        fetcher.get(origin.url("/a"), headers={"Authorization": "Bearer x", "Cookie": "a=b", "X-Kept": "1"}).close()
         assert {"Authorization", "Cookie"} <= set(origin.requests[0].headers)
         assert not {"Authorization", "Cookie"} & set(other.requests[0].headers)
         assert "X-Kept" in other.requests[0].headers
 
 
-def test_environment_proxy_is_not_used(
-    origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_proxy_is_not_used(origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     fetcher.get(origin.put("/x", b"hello")).close()
     assert origin.count("/x") == 1

@@ -30,7 +30,7 @@ DEADLINE = 60.0
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], seconds: float = DEADLINE) -> T:
+def eventually(look: Callable[[], T | None], seconds: float = DEADLINE) -> T:
     """The first true thing that `look` gives; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not (found := look()):
@@ -97,9 +97,7 @@ def base_environment(origin: Origin) -> dict[str, str]:
     host, port = origin.host_port
     database = conninfo_to_dict(dsn())
     return {
-        "DATABASE_URL": "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(
-            **{"password": "", **database}
-        ),
+        "DATABASE_URL": "postgresql://{user}:{password}@{host}:{port}/{dbname}".format(**{"password": "", **database}),
         "FETCH_ALLOW_HOSTS": f"{host}:{port}",
         "HF_FILE_SALT": HF_FILE_SALT,
         "PUBLIC_URL": "https://archive.example",

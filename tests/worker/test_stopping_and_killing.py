@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from uuid import UUID
 
 import psutil
 import pytest
@@ -121,7 +122,8 @@ def test_no_more_videos_at_once_than_allowed(start_worker: StartWorker, origin: 
     jobs = [add(url, episode=episode) for episode in range(4)]
     for job in jobs:
         assert finished(job).status == "ready"
-    running, most = set(), 0
+    running: set[UUID] = set()
+    most = 0
     for event in JobEvent.objects.order_by("id"):
         (running.add if event.to_status == "downloading" else running.discard)(event.job_id)
         most = max(most, len(running))
@@ -144,7 +146,7 @@ def test_a_reset_job_starts_again_and_its_first_run_writes_nothing(
 
 def test_two_workers_of_one_name_are_refused(start_worker: StartWorker) -> None:
     first = start_worker(WORKER_ID="ann")
-    eventually(lambda: Worker.objects.exists())
+    eventually(Worker.objects.exists)
     second = start_worker(WORKER_ID="ann")
     assert second.process.wait(30) == 1
     assert b"already runs" in (first.data / "worker.log").read_bytes()
@@ -163,7 +165,9 @@ def test_two_workers_share_one_data_folder_under_two_names(
 
 def _busiest(worker: RunningWorker) -> psutil.Process:
     """The process that holds the connection to the origin."""
-    ports = {int(part.rsplit(":", 1)[1].split("/")[0]) for part in VideoQueue.objects.values_list("video_url", flat=True)}
+    ports = {
+        int(part.rsplit(":", 1)[1].split("/")[0]) for part in VideoQueue.objects.values_list("video_url", flat=True)
+    }
     for process in worker.tree():
         if any(link.raddr and link.raddr.port in ports for link in process.net_connections("tcp")):
             return process

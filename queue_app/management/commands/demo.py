@@ -28,6 +28,7 @@ from storage_app.models import VideoStore
 
 BYTES_PER_SECOND = 2_500_000
 GIVE_UP_SECONDS = 600
+NO_JOB = UUID(int=0)
 END = {VideoStatus.READY, VideoStatus.FAILED, VideoStatus.CANCELLED}
 
 
@@ -40,7 +41,7 @@ class Case:
     provider: str
     source_file: Path | None = None
     source_stream: Path | None = None
-    job_id: UUID | None = None
+    job_id: UUID = NO_JOB
     seconds: float = 0.0
 
 
@@ -100,12 +101,12 @@ class Command(BaseCommand):
         columns = (TextColumn("{task.description:24}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         started = time.monotonic()
         with Progress(*columns, console=self.console) as progress:
-            bars: dict[UUID | None, TaskID] = {case.job_id: progress.add_task(case.name, total=None) for case in cases}
+            bars: dict[UUID, TaskID] = {case.job_id: progress.add_task(case.name, total=None) for case in cases}
             waiting = list(cases)
             while waiting:
                 if time.monotonic() - started > GIVE_UP_SECONDS:
                     raise CommandError(f"Not done after {GIVE_UP_SECONDS} s: see {settings.REELKEEP_DATA / 'logs'}")
-                for job in VideoQueue.objects.filter(id__in=bars):
+                for job in VideoQueue.objects.filter(id__in=list(bars)):
                     case = next(case for case in cases if case.job_id == job.id)
                     text = f"{case.name}: {job.stage or job.status}"
                     total = job.bytes_total or (job.bytes_done if job.status in END else None)
@@ -144,7 +145,9 @@ class Command(BaseCommand):
         accounts = [replica.account for replica in file.replicas.select_related("account").order_by("account")]
         for account in accounts:
             found = backend_for(account).stat(file.repo, file.path)
-            verdict.note(f"the copy on {account.username}", equal=(found.sha256, found.size) == (file.sha256, file.size))
+            verdict.note(
+                f"the copy on {account.username}", equal=(found.sha256, found.size) == (file.sha256, file.size)
+            )
         table.add_row(
             case.name,
             f"{file.size:,} B",
