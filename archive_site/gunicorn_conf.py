@@ -8,7 +8,8 @@ import signal
 from archive_site import env
 from archive_site.process_tree import die_with_parent
 
-bind = f"{env.text('BIND', '0.0.0.0')}:{env.integer('PORT', 7860, minimum=1, maximum=65535)}"  # noqa: S104 (a server)
+_host = env.text("BIND", "0.0.0.0")  # noqa: S104 (a server)
+bind = f"{_host}:{env.integer('PORT', 7860, minimum=1, maximum=65535)}"
 worker_class = "asgi"
 workers = env.integer("WEB_WORKERS", 2, minimum=1, maximum=64)
 limit_request_line = 8190  # URLs of videos are long, and come back in a query; the default answers 414 at 4094
