@@ -1,4 +1,17 @@
-"""What every downloader takes and gives."""
+"""What every downloader takes and gives, and what it leaves behind.
+
+A download may be called again with the folder of an unfinished one, which may have died at any instant. It goes on from
+the bytes on the disk that are recorded beside them (`part`) if the source can show that it still has the same file:
+by a strong ETag or Last-Modified with If-Range, or for HLS by the same playlist. Otherwise it starts again from zero.
+
+| end                                                | left in the folder                              |
+|----------------------------------------------------|-------------------------------------------------|
+| success                                            | the file, and the record that it is whole       |
+| a permanent failure (`Failure.permanent`)          | nothing                                         |
+| any other failure, Cancelled, a crash, a power cut | what arrived, and the record of what it is      |
+
+Whoever calls keeps everybody else out of the folder meanwhile, and decides how long it is kept.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +59,8 @@ class Downloaded:
     """Seconds, as announced by the source (the sum of a playlist's segments)."""
     container: str
     """'mp4', 'mov', 'matroska', 'webm', 'mpegts', or 'fmp4' for joined fragments."""
+    resumed: bool = False
+    """Are bytes of an earlier call in it?"""
 
 
 @dataclass(frozen=True)
@@ -58,6 +73,8 @@ class Limits:
     max_playlist_bytes: int = 16 * _MIB
     retry_wait: float = 1.0
     """Seconds before the first retry in place; doubled for each next one, with jitter."""
+    mark_seconds: float = 1.0
+    """What arrived is put on the disk, and recorded, so often: a crash costs the bytes of this time."""
 
 
 class Retries:

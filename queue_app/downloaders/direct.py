@@ -1,11 +1,10 @@
-"""One file over one connection, resumed in place when it is cut."""
+"""One file over one connection, continued where it was cut or where an earlier call stopped."""
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import re
-from pathlib import Path
-from typing import IO
+from urllib.parse import urlsplit
 
 from archive_site.safe_http import Cut, Fetcher, display_url
 from queue_app.downloaders.answer import Answer, cut_failure
@@ -16,8 +15,8 @@ from queue_app.downloaders.base import (
     Retries,
     check_room,
     check_size,
-    full_disk_as_failure,
 )
+from queue_app.downloaders.part import Part, Record
 from queue_app.failures import BadSource, Transient
 from queue_app.media.containers import container_of
 
@@ -29,22 +28,43 @@ def download(
     fetcher: Fetcher,
     url: str,
     answer: Answer,
-    folder: Path,
+    part: Part,
     limits: Limits,
     progress: ProgressSink,
     retries: Retries,
 ) -> Downloaded:
-    """Write the sniffed `answer` to `folder`/source.<suffix>, asking `url` for the rest when it is cut.
+    """Write the sniffed `answer` to source.<suffix>, asking `url` for the rest when it is cut.
 
     Closes `answer`. Raises Cancelled from `progress`, and BadSource, Forbidden, Gone, Transient, TooLarge,
-    DiskFull; what was written is then left to the caller to remove.
+    DiskFull; what was written is then left in `part`.
     """
-    part = folder / "source.part"
-    with full_disk_as_failure(), part.open("wb") as file:
-        transfer = _Transfer(fetcher, url, file, folder, limits, progress, retries)
-        transfer.run(answer)
-    path = part.rename(folder / f"source{_SUFFIXES[transfer.container]}")
-    return Downloaded(path, transfer.done, transfer.digest.hexdigest(), None, transfer.container)
+    part.restart()
+    _Transfer(fetcher, url, part, limits, progress, retries).run(answer)
+    return part.finish()
+
+
+def resume(
+    fetcher: Fetcher, url: str, part: Part, limits: Limits, progress: ProgressSink, retries: Retries
+) -> Downloaded | None:
+    """Go on where an earlier call stopped; None when the source can't, or has another file now.
+
+    Raises what `download` raises.
+    """
+    whole = part.whole
+    if whole and whole.url == url:
+        return part.finish()
+    transfer = _Transfer(fetcher, url, part, limits, progress, retries)
+    rest = transfer.patiently_ask_rest()
+    if rest is None:
+        return None
+    if whole:
+        rest.close()
+    else:
+        if part.record and part.record.total is not None:
+            check_size(part.record.total, limits)
+            check_room(part.folder, part.record.total - part.done)
+        transfer.run(rest)
+    return part.finish()
 
 
 def _container(answer: Answer) -> str:
@@ -57,32 +77,19 @@ def _container(answer: Answer) -> str:
 
 
 class _Transfer:
-    """The state of one file on its way: how many bytes lie in it, their hash, and which version they
-    are of.
-    """
+    """One file on its way into a part, whose record says which version of it the bytes are of."""
 
     def __init__(
         self,
         fetcher: Fetcher,
         url: str,
-        file: IO[bytes],
-        folder: Path,
+        part: Part,
         limits: Limits,
         progress: ProgressSink,
         retries: Retries,
     ) -> None:
-        self._fetcher, self._url, self._file, self._folder = fetcher, url, file, folder
+        self._fetcher, self._url, self._part = fetcher, url, part
         self._limits, self._progress, self._retries = limits, progress, retries
-        self._restart()
-
-    def _restart(self) -> None:
-        self._file.seek(0)
-        self._file.truncate()
-        self.done = 0
-        self.digest = hashlib.sha256()
-        self._total: int | None = None
-        self._etag = self._modified = ""
-        self.container = ""
 
     def run(self, answer: Answer | None) -> None:
         """Read `answer` and, after each cut, what follows, until the file is whole."""
@@ -92,46 +99,57 @@ class _Transfer:
                     answer = self._ask_again()
                 self._read(answer)
             except Cut as cut:
-                self._retries.use(cut_failure(cut, self._total, self.done), self._report)
+                self._retries.use(cut_failure(cut, self._total, self._part.done), self._report)
             except Transient as failure:
                 self._retries.use(failure, self._report)
             else:
                 return
             answer = None
 
+    def patiently_ask_rest(self) -> Answer | None:
+        """The answer that continues the part; None when there can't be one."""
+        while True:
+            self._report()
+            try:
+                return self._ask_rest()
+            except Transient as failure:
+                self._retries.use(failure, self._report)
+
+    @property
+    def _total(self) -> int | None:
+        return self._part.record.total if self._part.record else None
+
     def _read(self, answer: Answer) -> None:
+        part = self._part
         with answer:
-            if self.done == 0:
-                self.container = _container(answer)
-                self._note_version(answer)
+            if part.done == 0:
+                self._begin(answer)
             for piece in answer.pieces():
-                check_size(self.done + len(piece), self._limits)
-                self._file.write(piece)
-                self.digest.update(piece)
-                self.done += len(piece)
+                check_size(part.done + len(piece), self._limits)
+                part.write(piece)
+                part.reach()
                 self._report()
-        if self._total is not None and self.done != self._total:
+        if self._total is not None and part.done != self._total:
             raise Cut(f"{display_url(self._url)} ended early.")
 
-    def _note_version(self, answer: Answer) -> None:
-        self._total = answer.length
-        self._etag, self._modified = answer.header("ETag"), answer.header("Last-Modified")
-        if self._total is not None:
-            check_size(self._total, self._limits)
-            check_room(self._folder, self._total)
+    def _begin(self, answer: Answer) -> None:
+        container, total = _container(answer), answer.length
+        if total is not None:
+            check_size(total, self._limits)
+            check_room(self._part.folder, total)
+        etag, modified = answer.header("ETag"), answer.header("Last-Modified")
+        name = f"source{_SUFFIXES[container]}"
+        self._part.begin(Record(self._url, None, container, name, etag=etag, modified=modified, total=total))
 
     def _report(self) -> None:
-        self._progress(self.done, self._total)
+        self._progress(self._part.done, self._total)
 
     def _ask_again(self) -> Answer:
         """The rest of the file if the source can give exactly that, else the whole from the beginning."""
-        # RFC 9110 §13.1.5: a weak ETag can't tell whether two answers are the same bytes.
-        validator = self._etag if self._etag.startswith('"') else self._modified
-        if self.done and validator:
-            rest = self._ask_rest(validator)
-            if rest is not None:
-                return rest
-        self._restart()
+        rest = self._ask_rest()
+        if rest is not None:
+            return rest
+        self._part.restart()
         answer = Answer.open(self._fetcher, self._url)
         try:
             answer.sniff()
@@ -140,23 +158,42 @@ class _Transfer:
             raise
         return answer
 
-    def _ask_rest(self, validator: str) -> Answer | None:
+    def _ask_rest(self) -> Answer | None:
+        record = self._part.record
+        if record is None or not self._part.done or not record.validator or not _may_be_of(self._url, record):
+            return None
+        # Of a file that is whole there is no rest; its last byte tells as well whether it is still the same.
+        start = self._part.done - (1 if self._part.whole else 0)
         try:
-            answer = Answer.open(self._fetcher, self._url, headers={"If-Range": validator}, range_start=self.done)
+            answer = Answer.open(self._fetcher, self._url, headers={"If-Range": record.validator}, range_start=start)
         except BadSource:
             # 412 and 416 mean that this version of the file is over; the whole may still be had.
             return None
-        if self._continues(answer):
-            return answer
-        answer.close()
-        return None
+        total = _continued_total(answer, record, start)
+        if total is None or (self._url != record.url and not _is_surely_of(answer, record)):
+            answer.close()
+            return None
+        self._part.begin(dataclasses.replace(record, url=self._url, total=total))
+        return answer
 
-    def _continues(self, answer: Answer) -> bool:
-        span = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
-        if answer.status != 206 or span is None or int(span[1]) != self.done:
-            return False
-        if answer.header("ETag") not in {"", self._etag}:
-            return False
-        if self._total is None and span[3] != "*":
-            self._total = int(span[3])
-        return span[3] in {"*", str(self._total)}
+
+def _may_be_of(url: str, record: Record) -> bool:
+    """Is it the record's URL, or could it be a newly signed one of the same file?"""
+    return url == record.url or (record.etag == record.validator and urlsplit(url).path == urlsplit(record.url).path)
+
+
+def _is_surely_of(answer: Answer, record: Record) -> bool:
+    return record.total is not None and answer.header("ETag") == record.etag
+
+
+def _continued_total(answer: Answer, record: Record, start: int) -> int | None:
+    """Bytes in all of the file that `answer` continues from `start`; None when it doesn't continue the record's."""
+    span = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
+    if answer.status != 206 or span is None or int(span[1]) != start:
+        return None
+    if answer.header("ETag") not in {"", record.etag}:
+        return None
+    if record.validator == record.modified and answer.header("Last-Modified") not in {"", record.modified}:
+        return None
+    total = record.total if span[3] == "*" else int(span[3])
+    return total if record.total in {None, total} else None

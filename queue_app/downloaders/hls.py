@@ -1,4 +1,4 @@
-"""A plain HLS video: its segments, several at once, written in order to one file."""
+"""A plain HLS video: its segments, several at once, written in order to one file, on from the last whole one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import shutil
 import threading
 from collections import deque
 from concurrent.futures import Future, wait
-from pathlib import Path
 from queue import SimpleQueue
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
@@ -20,8 +19,8 @@ from queue_app.downloaders.base import (
     ProgressSink,
     Retries,
     check_size,
-    full_disk_as_failure,
 )
+from queue_app.downloaders.part import Part, Record
 from queue_app.downloaders.playlist import MediaPlaylist, choose_variant, decode, is_master, read_media
 from queue_app.failures import BadSource, Cancelled, Failure, Gone, Transient
 from queue_app.media.containers import container_of
@@ -33,24 +32,28 @@ _PROGRESS_SECONDS = 0.2
 
 def download(
     fetcher: Fetcher,
+    url: str,
     answer: Answer,
-    folder: Path,
+    part: Part,
     limits: Limits,
     progress: ProgressSink,
     resolution: str | None,
 ) -> Downloaded:
-    """Write the stream whose sniffed master or media playlist is `answer` to `folder`/segments.ts or .mp4.
+    """Write the stream whose sniffed master or media playlist is `answer` to segments.ts or segments.mp4.
 
-    Closes `answer`. Raises Cancelled from `progress`, and BadSource, Forbidden, Gone, Transient, TooLarge,
-    DiskFull; what was written is then left to the caller to remove.
+    Goes on with the first segment that `part` lacks if it is of the same playlist. Closes `answer`. Raises Cancelled
+    from `progress`, and BadSource, Forbidden, Gone, Transient, TooLarge, DiskFull; what was written is then left in
+    `part`.
     """
     playlist = _media_playlist(fetcher, answer, limits, progress, resolution)
-    fragmented = playlist.init is not None
-    target = folder / ("segments.mp4" if fragmented else "segments.ts")
-    with full_disk_as_failure(), target.open("wb") as file, _Crew(fetcher, folder, limits) as crew:
-        _write_in_order(playlist, crew, file, limits, progress)
-        size = file.tell()
-    return Downloaded(target, size, None, playlist.duration, "fmp4" if fragmented else "mpegts")
+    identity = playlist.identity()
+    if part.record is None or part.record.playlist != identity:
+        part.restart()
+        container, name = ("fmp4", "segments.mp4") if playlist.init else ("mpegts", "segments.ts")
+        part.begin(Record(url, resolution, container, name, playlist=identity, duration=playlist.duration))
+    with _Crew(fetcher, part, limits) as crew:
+        _write_in_order(playlist, crew, part, limits, progress)
+    return part.finish()
 
 
 def _media_playlist(
@@ -86,23 +89,23 @@ def _read_playlist(answer: Answer, limits: Limits, progress: ProgressSink) -> tu
     return decode(bytes(body)), answer.url
 
 
-def _write_in_order(
-    playlist: MediaPlaylist, crew: _Crew, file: IO[bytes], limits: Limits, progress: ProgressSink
-) -> None:
-    urls = deque(([playlist.init] if playlist.init else []) + list(playlist.segments))
-    first_number = 0 if playlist.init else 1
+def _write_in_order(playlist: MediaPlaylist, crew: _Crew, part: Part, limits: Limits, progress: ProgressSink) -> None:
+    written = part.record.segments if part.record else 0
+    urls = deque([*([playlist.init] if playlist.init else []), *playlist.segments][written:])
+    number = written + (0 if playlist.init else 1)
     total = len(playlist.segments)
     under_way: deque[Future[IO[bytes]]] = deque()
-    number = first_number
     while urls or under_way:
         while urls and len(under_way) < limits.hls_connections * _WINDOW_PER_CONNECTION:
             under_way.append(crew.fetch(urls.popleft(), f"Segment {number} of {total}"))
             number += 1
         with _result(under_way.popleft(), crew, progress) as segment:
-            if file.tell() == 0:
+            if part.done == 0:
                 _check_beginning(segment, fragmented=playlist.init is not None)
-            shutil.copyfileobj(segment, file, 1024 * 1024)
-        check_size(file.tell(), limits)
+            shutil.copyfileobj(segment, part, 1024 * 1024)
+        written += 1
+        part.reach(written)
+        check_size(part.done, limits)
 
 
 def _result(future: Future[IO[bytes]], crew: _Crew, progress: ProgressSink) -> IO[bytes]:
@@ -130,9 +133,9 @@ class _Crew:
     daemons.
     """
 
-    def __init__(self, fetcher: Fetcher, folder: Path, limits: Limits) -> None:
-        self.bytes_done = 0
-        self._fetcher, self._folder, self._limits = fetcher, folder, limits
+    def __init__(self, fetcher: Fetcher, part: Part, limits: Limits) -> None:
+        self.bytes_done = part.done
+        self._fetcher, self._folder, self._limits = fetcher, part.folder, limits
         self._jobs: SimpleQueue[tuple[str, str, Future[IO[bytes]]] | None] = SimpleQueue()
         self._open_answers: set[Answer] = set()
         self._lock = threading.Lock()

@@ -4,6 +4,8 @@ ignored.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import re
 from dataclasses import dataclass
@@ -39,8 +41,18 @@ class MediaPlaylist:
     """Absolute URLs."""
     init: str | None
     """URL of the fragmented MP4's beginning (EXT-X-MAP); None for MPEG-TS."""
-    duration: float
-    """Seconds: the sum of EXTINF."""
+    durations: tuple[float, ...]
+    """Seconds of each segment (EXTINF)."""
+
+    @property
+    def duration(self) -> float:
+        """Seconds of the whole."""
+        return math.fsum(self.durations)
+
+    def identity(self) -> str:
+        """A sha256 in hex that is the same for the same segments in the same order, however their URLs are signed."""
+        names = [url.partition("?")[0] for url in (self.init or "", *self.segments)]
+        return hashlib.sha256(json.dumps([names, self.durations]).encode()).hexdigest()
 
 
 def is_master(text: str) -> bool:
@@ -87,7 +99,7 @@ def read_media(text: str, base_url: str, limits: Limits) -> MediaPlaylist:
     return MediaPlaylist(
         segments=tuple(_absolute(base_url, s.uri) for s in segments),
         init=_absolute(base_url, init) if init is not None else None,
-        duration=_duration(segments),
+        durations=_durations(segments),
     )
 
 
@@ -160,11 +172,11 @@ def _init_segment(tags: list[tuple[str, str]]) -> str | None:
     return uri
 
 
-def _duration(segments: list[Any]) -> float:
-    durations = [float(s.duration or 0) for s in segments]
+def _durations(segments: list[Any]) -> tuple[float, ...]:
+    durations = tuple(float(s.duration or 0) for s in segments)
     if not all(math.isfinite(d) and d >= 0 for d in durations):
         raise BadSource("The playlist is malformed: a segment's duration is not a number of seconds.")
-    return math.fsum(durations)
+    return durations
 
 
 def _absolute(base_url: str, uri: str) -> str:

@@ -1,15 +1,14 @@
-"""One file over one connection: whole and hashed, or a failure in plain words and nothing left behind."""
+"""One file over one connection: whole and hashed, or a failure in plain words."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from archive_site.safe_http import Policy
-from queue_app.downloaders import Downloaded, Limits, Progress, ProgressSink, download
+from queue_app.downloaders import Downloaded, Limits, Progress, download
 from queue_app.failures import (
     BadSource,
     Cancelled,
@@ -22,35 +21,19 @@ from queue_app.failures import (
 )
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
+from tests.unit.downloads import Get, Getter
 
 VIDEO = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp41" + bytes(range(256)) * 4000
 LIMITS = Limits(max_bytes=100_000_000, retry_wait=0.01)
 
-Get = Callable[..., Downloaded]
-
 
 @pytest.fixture
-def get(origin: Origin, tmp_path: Path) -> Iterator[Get]:
-    """Download a path of the origin; afterwards the folder holds what was returned, or nothing."""
+def get(origin: Origin, tmp_path: Path) -> Get:
+    """Download a path of the origin."""
     folder = tmp_path / "download"
     folder.mkdir()
-    kept: list[Path] = []
-
-    def run(path: str = "/x.mp4", limits: Limits = LIMITS, progress: ProgressSink | None = None) -> Downloaded:
-        policy = Policy(frozenset({origin.host_port}), connect_timeout=2, read_timeout=0.5)
-        found = download(
-            origin.url(path),
-            folder,
-            resolution=None,
-            policy=policy,
-            limits=limits,
-            progress=progress or Progress(),
-        )
-        kept.append(found.path)
-        return found
-
-    yield run
-    assert list(folder.iterdir()) == kept
+    getter = Getter(origin, folder, LIMITS)
+    return lambda path="/x.mp4", **options: getter(path, **options)
 
 
 def is_the_video(found: Downloaded) -> bool:

@@ -4,48 +4,30 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from archive_site.safe_http import Policy
-from queue_app.downloaders import Downloaded, Limits, Progress, ProgressSink, download
+from queue_app.downloaders import Limits
 from queue_app.downloaders.playlist import choose_variant, read_media
 from queue_app.failures import BadSource, Cancelled, Failure, Forbidden, Gone, TooLarge, Transient
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
 from tests.servers.videos import SECONDS, Videos
+from tests.unit.downloads import Get, Getter
 
 LIMITS = Limits(max_bytes=100_000_000, hls_connections=4, max_segments=1000, retry_wait=0.01)
 PACKET = b"G" + bytes(187)
 END = "#EXT-X-ENDLIST\n"
 
-Get = Callable[..., Downloaded]
-
 
 @pytest.fixture
-def get(origin: Origin, tmp_path: Path) -> Iterator[Get]:
-    """Download a path of the origin; afterwards the folder holds what was returned, or nothing."""
+def get(origin: Origin, tmp_path: Path) -> Get:
+    """Download a path of the origin."""
     folder = tmp_path / "download"
     folder.mkdir()
-    kept: list[Path] = []
-
-    def run(
-        path: str = "/v.m3u8",
-        limits: Limits = LIMITS,
-        progress: ProgressSink | None = None,
-        resolution: str | None = None,
-    ) -> Downloaded:
-        policy = Policy(frozenset({origin.host_port}), connect_timeout=2, read_timeout=0.5)
-        sink = progress or Progress()
-        url = origin.url(path)
-        found = download(url, folder, resolution=resolution, policy=policy, limits=limits, progress=sink)
-        kept.append(found.path)
-        return found
-
-    yield run
-    assert list(folder.iterdir()) == kept
+    getter = Getter(origin, folder, LIMITS)
+    return lambda path="/v.m3u8", **options: getter(path, **options)
 
 
 def segment(number: int) -> bytes:
