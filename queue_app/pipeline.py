@@ -18,8 +18,8 @@ from django.conf import settings
 
 from archive_site.safe_http import Policy
 from queue_app import queue, scratch
-from queue_app.downloaders import Limits, download
-from queue_app.failures import Cancelled, Internal, classify
+from queue_app.downloaders import Downloaded, Limits, download
+from queue_app.failures import BadSource, Cancelled, DiskFull, Internal, Transient, classify
 from queue_app.heartbeat import Heartbeat
 from queue_app.media.ffmpeg import find_tools
 from queue_app.media.probe import probe
@@ -59,8 +59,8 @@ def _run(lease: Lease, stage: str, work: Callable[[VideoQueue, Lease, Heartbeat]
         with Heartbeat(lease, timedelta(seconds=settings.LEASE_SECONDS), stage) as heartbeat:
             work(job, lease, heartbeat)
     except Cancelled as reason:
+        # Its folder is left to `scratch.sweep`, which knows whether an attempt will come that can go on with it.
         log.info("%s: stopped. %s", job, reason)
-        scratch.discard(scratch.folder(settings.WORKER_ID, lease))
     except Exception as error:  # noqa: BLE001 (whatever it was, the job must end in a state that an operator can read)
         _fail(job, lease, error)
 
@@ -69,34 +69,53 @@ def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
     failure = classify(error)
     if isinstance(failure, Internal):
         log.error("%s: %s", job, failure, exc_info=error)
-    scratch.discard(scratch.folder(settings.WORKER_ID, lease))
+    if isinstance(failure, DiskFull):
+        through_outages(lambda: scratch.make_room(settings.WORKER_ID, job.id))
     status = through_outages(lambda: queue.fail_video(lease, failure, artifact_lost=isinstance(failure, ArtifactLost)))
     log.warning("%s: %s (%s), now %s.", job, failure, failure.failure_class, status or "another worker's")
+    if failure.permanent or status == "failed":
+        scratch.discard(scratch.folder(settings.WORKER_ID, lease))
     if status == "failed" and job.artifact:
         scratch.discard(_attempt_of(job))
 
 
 def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
-    folder = scratch.folder(settings.WORKER_ID, lease)
-    folder.mkdir(parents=True)
-    fetched = download(
-        job.video_url,
-        folder,
-        resolution=job.resolution,
-        policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
-        limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
-        progress=heartbeat.progress,
-    )
+    with scratch.held(settings.WORKER_ID, lease) as folder:
+        fetched = download(
+            job.video_url,
+            folder,
+            resolution=job.resolution,
+            policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
+            limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
+            progress=heartbeat.progress,
+        )
+        try:
+            artifact = _prove_whole(fetched, folder / "video.mp4", lease, heartbeat)
+        except BadSource as failure:
+            scratch.discard(folder)
+            if not fetched.resumed:
+                raise
+            reason = "The resumed download did not prove to be whole; it starts again from zero."
+            raise Transient(f"{reason} {failure}") from failure
+        _hand_over(job, lease, artifact)
+        if artifact["name"] != fetched.path.name:
+            fetched.path.unlink(missing_ok=True)
+
+
+def _prove_whole(fetched: Downloaded, remuxed: Path, lease: Lease, heartbeat: Heartbeat) -> dict[str, Any]:
+    """What the upload lane has to know of the proven file: the fetched one, or `remuxed` if it had to become an MP4."""
     tools = find_tools(settings.FFMPEG, settings.FFPROBE)
+    # Of an earlier attempt, whose ffmpeg could outlive it where `setpriv` is missing: let it write into nowhere.
+    for left in (remuxed, remuxed.with_name(f"{remuxed.name}.part")):
+        left.unlink(missing_ok=True)
     heartbeat.enter("prove")
     video, sha256 = fetched.path, fetched.sha256
     info = probe(video, tools=tools, cancelled=heartbeat.check)
     expected = fetched.expected_duration
     if needs_remux(fetched):
         heartbeat.enter("remux")
-        video, sha256, expected = folder / "video.mp4", None, expected or info.duration
+        video, sha256, expected = remuxed, None, expected or info.duration
         remux_to_mp4(fetched.path, video, container=fetched.container, tools=tools, cancelled=heartbeat.check)
-        fetched.path.unlink()
         heartbeat.enter("prove")
         info = probe(video, tools=tools, cancelled=heartbeat.check)
     prove(
@@ -108,14 +127,13 @@ def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
         timeout=max(PROOF_SECONDS, 4 * info.duration),
         cancelled=heartbeat.check,
     )
-    artifact = {
+    return {
         "attempt": str(lease.token),
         "name": video.name,
         "size": video.stat().st_size,
         "sha256": sha256 or sha256_file(video, heartbeat.progress),
         "media": info.as_json(),
     }
-    _hand_over(job, lease, artifact)
 
 
 def _hand_over(job: VideoQueue, lease: Lease, artifact: dict[str, Any]) -> None:
