@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -97,6 +98,16 @@ class Changed(Misbehaviour):
     etag: str = '"other"'
 
 
+@dataclass
+class Headers(Misbehaviour):
+    """Send these with the file beside or instead of its own; an empty value takes a header away.
+
+    Whoever changes the validators: If-Range is compared with the ETag, else the Last-Modified, that is sent.
+    """
+
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Seen:
     """One request that arrived."""
@@ -116,6 +127,7 @@ class Origin:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.requests: list[Seen] = []
+        self._served: Counter[str] = Counter()
         self._plans: dict[str, list[Misbehaviour]] = {}
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -152,6 +164,16 @@ class Origin:
         """How many requests for `path` arrived."""
         return sum(seen.path == path for seen in self.requests)
 
+    def served(self, path: str) -> int:
+        """How many bytes of `path` were handed to the network, over all requests."""
+        with self._lock:
+            return self._served[path]
+
+    def add_served(self, path: str, size: int) -> None:
+        """Count bytes that were written."""
+        with self._lock:
+            self._served[path] += size
+
     def due(self, path: str, seen: Seen) -> dict[type[Misbehaviour], Any]:
         """Log a request and use up what goes wrong with it."""
         with self._lock:
@@ -186,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        path = unquote(urlsplit(self.path).path)
+        self.name = path = unquote(urlsplit(self.path).path)
         self.due = self.server.origin.due(path, Seen(self.command, path, dict(self.headers)))
         for kind, answer in ((Status, self._status), (Redirect, self._redirect), (Body, self._body)):
             if kind in self.due:
@@ -223,7 +245,10 @@ class _Handler(BaseHTTPRequestHandler):
         if Changed in self.due:
             etag = self.due[Changed].etag
         headers = {"ETag": etag, "Content-Type": _TYPES.get(file.suffix, "application/octet-stream")}
-        start, end = self._wanted(len(content), etag)
+        if Headers in self.due:
+            headers |= self.due[Headers].headers
+        headers = {name: value for name, value in headers.items() if value}
+        start, end = self._wanted(len(content), headers.get("ETag") or headers.get("Last-Modified", ""))
         status, body = 200, content
         if start is not None:
             status, body = 206, content[start : end + 1]
@@ -233,9 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._head(status, {"Content-Length": str(len(body)), **headers})
         self._send(body)
 
-    def _wanted(self, size: int, etag: str) -> tuple[int | None, int]:
+    def _wanted(self, size: int, validator: str) -> tuple[int | None, int]:
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        stale = self.headers.get("If-Range", etag) != etag and Changed not in self.due
+        stale = self.headers.get("If-Range", validator) != validator and Changed not in self.due
         if match is None or stale or NoRange in self.due:
             return None, size - 1
         start = int(match[1]) + (self.due[WrongRange].shift if WrongRange in self.due else 0)
@@ -261,13 +286,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._write(body)
 
     def _write(self, body: bytes) -> None:
-        if Slow not in self.due:
-            self.wfile.write(body)
-            return
-        step = max(1, self.due[Slow].bytes_per_second // 20)
+        slow = Slow in self.due
+        step = max(1, self.due[Slow].bytes_per_second // 20) if slow else 64 * 1024
         for start in range(0, len(body), step):
-            self.wfile.write(body[start : start + step])
-            time.sleep(0.05)
+            piece = body[start : start + step]
+            self.wfile.write(piece)
+            self.server.origin.add_served(self.name, len(piece))
+            if slow:
+                time.sleep(0.05)
 
     def _hang_up(self) -> None:
         self.close_connection = True
