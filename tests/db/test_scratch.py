@@ -100,8 +100,10 @@ def test_a_folder_is_free_once_its_process_was_killed() -> None:
 
 def test_the_same_attempt_is_not_run_twice_at_once() -> None:
     lease = claim()
-    with scratch.held("ann", lease), pytest.raises(Cancelled), scratch.held("ann", lease):
-        pass
+    with scratch.held("ann", lease) as folder:
+        folder.with_name(str(uuid4())).mkdir()
+        with pytest.raises(Cancelled), scratch.held("ann", lease):
+            pass
 
 
 def test_a_claimed_job_keeps_what_it_has_not_taken_over_yet() -> None:

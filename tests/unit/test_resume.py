@@ -148,6 +148,25 @@ def test_another_url_goes_on_only_for_surely_the_same_file(
     assert (found.resumed, "bytes=500000-" in ranges(origin)) == (goes_on, goes_on)
 
 
+@pytest.mark.parametrize(("path", "goes_on"), [("/x.mp4?signature=a", True), ("/x.mp4?signature=b", False)])
+def test_a_rest_that_does_not_say_its_etag_is_believed_under_its_own_url_only(
+    path: str, goes_on: bool, origin: Origin, get: Get, stop_at: Callable[..., None]
+) -> None:
+    origin.put("/x.mp4", VIDEO)
+    stop_at(500_000, "/x.mp4?signature=a")
+    origin.misbehave("/x.mp4", servers.Changed(), Headers(headers={"ETag": ""}))
+    found = get(path)
+    assert is_whole(found)
+    assert found.resumed == goes_on
+
+
+def test_a_rest_of_a_file_of_another_size_is_not_taken(origin: Origin, get: Get, stop_at: Callable[..., None]) -> None:
+    origin.put("/x.mp4", VIDEO)
+    stop_at(500_000, "/x.mp4", servers.Changed(etag='"same"'))
+    origin.put("/x.mp4", OTHER + b"more")
+    assert is_whole(get(), OTHER + b"more")
+
+
 def test_a_whole_download_is_not_asked_for_again(origin: Origin, get: Get) -> None:
     origin.put("/x.mp4", VIDEO)
     first, second = get(), get()
@@ -313,6 +332,16 @@ def test_a_changed_playlist_starts_again(
     assert found.path.read_bytes() == whole
     assert not found.resumed
     assert origin.count("/s0.ts") == 1
+
+
+def test_a_damaged_number_of_segments_is_not_believed(
+    origin: Origin, get: Get, folder: Path, broken_stream: bytes
+) -> None:
+    file = folder / "source.resume.json"
+    file.write_text(file.read_text().replace('"segments": 12', '"segments": 13'))
+    found = get("/v.m3u8")
+    assert found.path.read_bytes() == broken_stream
+    assert not found.resumed
 
 
 def test_a_whole_stream_is_not_asked_for_again(origin: Origin, get: Get) -> None:
