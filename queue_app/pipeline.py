@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection
 
 from archive_site.safe_http import Policy
 from queue_app import queue, scratch
@@ -59,10 +60,18 @@ def _run(lease: Lease, stage: str, work: Callable[[VideoQueue, Lease, Heartbeat]
         with Heartbeat(lease, timedelta(seconds=settings.LEASE_SECONDS), stage) as heartbeat:
             work(job, lease, heartbeat)
     except Cancelled as reason:
-        # Its folder is left to `scratch.sweep`, which knows whether an attempt will come that can go on with it.
         log.info("%s: stopped. %s", job, reason)
+        _sweep()
     except Exception as error:  # noqa: BLE001 (whatever it was, the job must end in a state that an operator can read)
         _fail(job, lease, error)
+
+
+def _sweep() -> None:
+    """Remove what was left, unless an attempt will come that can go on with it; the queue knows."""
+    try:
+        scratch.sweep(settings.WORKER_ID)
+    except (OperationalError, InterfaceError):
+        connection.close()  # the worker sweeps again and again
 
 
 def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
