@@ -24,6 +24,9 @@ class StorageAccount(models.Model):
     )
     root = models.TextField("folder", help_text="Absolute path of the folder that holds the copies.")
     enabled = models.BooleanField(default=True, db_default=True, help_text="New videos are copied here.")
+    paused_until = models.DateTimeField(null=True, blank=True, help_text="Nothing is sent here until then.")
+    pause_reason = models.TextField(default="", db_default="", blank=True)
+    pause_count = models.IntegerField(default=0, db_default=0, help_text="Pauses since the last success.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
