@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
 
 from archive_site import embedded_postgres, env
 
@@ -57,6 +58,15 @@ HF_REPO_PREFIX = env.text("HF_REPO_PREFIX", "weaboo")
 LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_STORAGE_PATHS")] or [
     REELKEEP_DATA / "storage" / "1"
 ]
+
+# --- Transcription ----------------------------------------------------------------------------------------------------
+ENGINE_SHARED_SECRET = env.secret("ENGINE_SHARED_SECRET", REELKEEP_DATA)
+HF_API_KEY = env.secret("HF_API_KEY", REELKEEP_DATA)
+BUSINESS_ENGINE_WEBHOOK_URL = env.text("BUSINESS_ENGINE_WEBHOOK_URL")
+BUSINESS_ENGINE_WEBHOOK_SECRET = env.secret("BUSINESS_ENGINE_WEBHOOK_SECRET", REELKEEP_DATA)
+ASR_PROVIDER = env.text("ASR_PROVIDER").lower()
+if ASR_PROVIDER not in {"", "hf", "local"}:
+    raise ImproperlyConfigured(f"ASR_PROVIDER={ASR_PROVIDER!r}: expected hf or local.")
 
 # --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -117,7 +127,7 @@ DATABASES: dict[str, Any] = {
     }
 }
 if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-    raise env.ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgresql://…).")
+    raise ImproperlyConfigured("DATABASE_URL must name a PostgreSQL database (postgresql://…).")
 DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 10)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -129,6 +139,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["archive_site.formats"]
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -142,6 +153,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "archive_site.negotiation.AlwaysJson",
     "EXCEPTION_HANDLER": "archive_site.api_errors.handle",
     "UNAUTHENTICATED_USER": None,
 }
@@ -153,6 +165,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "PREPROCESSING_HOOKS": ["archive_site.schema.one_path_each"],
 }
 
 # The tasks live in video_queue and nowhere else (queue_app/broker.py), so django-q2 neither times out, retries nor
