@@ -52,9 +52,7 @@ class PlainAdmin(_ModelAdmin[M]):
     paginator = CappedPaginator
     empty_value_display = NOTHING
 
-    def changelist_view(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list; PostgreSQL knows no NUL, so a query string that holds one is dropped."""
         if any("\0" in value for values in request.GET.lists() for value in values[1]):
             return HttpResponseRedirect(request.path)
@@ -90,9 +88,7 @@ def pill(kind: str, text: str) -> SafeString:
 def progress_bar(percent: int | None, text: str) -> SafeString:
     """A bar with its text below; a moving one while the size is unknown."""
     if percent is None:
-        return format_html(
-            '<progress class="rk-progress" aria-label="{}"></progress> <small>{}</small>', text, text
-        )
+        return format_html('<progress class="rk-progress" aria-label="{}"></progress> <small>{}</small>', text, text)
     return format_html(
         '<progress class="rk-progress" max="100" value="{}" aria-label="{} %"></progress> <small>{}</small>',
         percent,

@@ -28,9 +28,7 @@ class BearerToken(BaseAuthentication):
         expected = str(getattr(settings, self.setting)).encode()
         scheme, _, given = get_authorization_header(request).partition(b" ")
         if not expected:
-            logger.error(
-                "%s is not set, so every request that needs it is refused. %s", self.setting, self.remedy
-            )
+            logger.error("%s is not set, so every request that needs it is refused. %s", self.setting, self.remedy)
             raise AuthenticationFailed("This server has no token configured; its log says more.")
         if scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), expected):
             raise AuthenticationFailed("Send the right token as Authorization: Bearer <token>.")

@@ -58,9 +58,7 @@ class HealthSerializer(serializers.Serializer[dict[str, Any]]):
 class HealthView(APIView):
     """Is this site able to work?"""
 
-    @extend_schema(
-        summary="Health", auth=[], responses={200: HealthSerializer, 503: HealthSerializer}, tags=["health"]
-    )
+    @extend_schema(summary="Health", auth=[], responses={200: HealthSerializer, 503: HealthSerializer}, tags=["health"])
     def get(self, request: Request) -> Response:
         """200 while the database answers, else 503."""
         try:

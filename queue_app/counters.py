@@ -28,9 +28,7 @@ def count_videos() -> Counters:
     """Counted now, in two queries."""
     rows = VideoQueue.objects.order_by().values_list("status").annotate(n=Count("id"))
     found = dict(rows)
-    return Counters(
-        {status.value: found.get(status.value, 0) for status in VideoStatus}, VideoStore.objects.count()
-    )
+    return Counters({status.value: found.get(status.value, 0) for status in VideoStatus}, VideoStore.objects.count())
 
 
 def living_workers() -> QuerySet[Worker]:

@@ -63,9 +63,7 @@ def resolution_name(value: object) -> str | None:
 def parse_key(work: str, episode: str, provider: str, resolution: str | None) -> VideoKey | None:
     """The key that a stream URL's segments spell; None when no video can have it."""
     try:
-        return VideoKey(
-            work_id(work), episode_number(episode), provider_name(provider), resolution_name(resolution)
-        )
+        return VideoKey(work_id(work), episode_number(episode), provider_name(provider), resolution_name(resolution))
     except ValueError:
         return None
 

@@ -21,9 +21,7 @@ SHOWN_FOR_CONFIRMATION = 20
 
 
 @admin.action(description="Requeue selected failed videos", permissions=["change"])
-def requeue(
-    model_admin: admin.ModelAdmin[VideoQueue], request: HttpRequest, queryset: QuerySet[VideoQueue]
-) -> None:
+def requeue(model_admin: admin.ModelAdmin[VideoQueue], request: HttpRequest, queryset: QuerySet[VideoQueue]) -> None:
     """Failed jobs go back to pending with all their attempts; others are left alone."""
     ids = _ids(queryset)
     done = _reset(request, ids, "Requeued in the admin.", only=VideoStatus.FAILED.value)

@@ -68,9 +68,7 @@ class AddVideoForm(VideoForm):
             return
         link = reverse("admin:queue_app_videoqueue_change", args=[job.pk])
         raise ValidationError(
-            format_html(
-                'This video is in the queue already: <a href="{}">{} ({})</a>.', link, job, job.status
-            )
+            format_html('This video is in the queue already: <a href="{}">{} ({})</a>.', link, job, job.status)
         )
 
 

@@ -74,9 +74,7 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
             parts.append(f"{size(job.speed)}/s")
         if job.speed and job.bytes_total:
             parts.append(f"{duration(max(0, job.bytes_total - job.bytes_done) / job.speed)} left")
-        return format_html(
-            "{} <small>{}</small>", progress_bar(job.percent, " · ".join(parts)), job.worker_id or ""
-        )
+        return format_html("{} <small>{}</small>", progress_bar(job.percent, " · ".join(parts)), job.worker_id or "")
 
     @admin.display(description="failures", ordering="retry_count")
     def failures(self, job: VideoQueue) -> SafeString | str:

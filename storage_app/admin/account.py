@@ -45,9 +45,7 @@ class AccountForm(StorageAccountForm):
         """It becomes part of repository names."""
         name: str = self.cleaned_data["username"]
         if not _USERNAME.fullmatch(name):
-            raise ValidationError(
-                "Use letters, digits, dots, hyphens and underscores, a letter or digit at both ends."
-            )
+            raise ValidationError("Use letters, digits, dots, hyphens and underscores, a letter or digit at both ends.")
         return name
 
     def clean_root(self) -> str:
@@ -114,6 +112,4 @@ def _copies(accounts: Iterable[StorageAccount]) -> list[str]:
         .values_list("account__username")
         .annotate(n=Count("id"))
     )
-    return [
-        f"{n} copies on {name}. Disable the account instead: it then gets no new ones." for name, n in rows
-    ]
+    return [f"{n} copies on {name}. Disable the account instead: it then gets no new ones." for name, n in rows]

@@ -108,9 +108,7 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
     @admin.display(description="player")
     def player(self, video: VideoStore) -> SafeString:
         """The video in the page, from this site, so that what is checked is what lies here."""
-        return format_html(
-            '<video class="rk-player" controls preload="metadata" src="{}"></video>', _path(video)
-        )
+        return format_html('<video class="rk-player" controls preload="metadata" src="{}"></video>', _path(video))
 
     @admin.display(description="replicas")
     def replicas(self, video: VideoStore) -> SafeString | str:

@@ -90,9 +90,7 @@ class StreamView(APIView):
     @extend_schema(exclude=True)
     def options(self, request: HttpRequest, *args: object, **kwargs: object) -> Response:
         """The CORS preflight; it needs no database."""
-        return Response(
-            status=204, headers={"Access-Control-Max-Age": "86400", "Allow": "GET, HEAD, OPTIONS"}
-        )
+        return Response(status=204, headers={"Access-Control-Max-Age": "86400", "Allow": "GET, HEAD, OPTIONS"})
 
     def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Response:
         """Every answer, errors included, may be read from any site."""

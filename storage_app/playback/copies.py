@@ -56,14 +56,10 @@ class CopyReader:
         try:
             piece = self._file.read(length)
         except OSError as error:
-            logger.warning(
-                "A copy fails at byte %d (%s); going on with the next.", self._position, error.strerror
-            )
+            logger.warning("A copy fails at byte %d (%s); going on with the next.", self._position, error.strerror)
             return b""
         if not piece:
-            logger.warning(
-                "A copy ends at byte %d of %d; going on with the next.", self._position, self._size
-            )
+            logger.warning("A copy ends at byte %d of %d; going on with the next.", self._position, self._size)
         return piece
 
     def _next_copy(self) -> BinaryIO:

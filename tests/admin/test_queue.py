@@ -66,9 +66,7 @@ def test_a_page_takes_as_many_queries_with_many_jobs_as_with_one(
     operator: Client, path: str, django_assert_max_num_queries: Any
 ) -> None:
     for episode in range(30):
-        make_job(
-            "failed" if episode % 2 else "downloading", episode, worker_id=f"w{episode}", error_message="x"
-        )
+        make_job("failed" if episode % 2 else "downloading", episode, worker_id=f"w{episode}", error_message="x")
     with django_assert_max_num_queries(6):
         operator.get(QUEUE + path)
 
@@ -85,9 +83,7 @@ def test_a_page_takes_as_many_queries_with_many_jobs_as_with_one(
         ("provider=other", set()),
     ],
 )
-def test_filters_answer_an_operators_questions(
-    operator: Client, jobs: Jobs, query: str, found: set[str]
-) -> None:
+def test_filters_answer_an_operators_questions(operator: Client, jobs: Jobs, query: str, found: set[str]) -> None:
     VideoQueue.objects.filter(status="failed").update(failure_class="gone")
     assert ids(operator.get(f"{QUEUE}?{query}")) == found
 
@@ -105,9 +101,7 @@ def test_search_finds_by_work_id_and_part_of_the_url(operator: Client, jobs: Job
     assert ids(operator.get(QUEUE, {"q": f"/{failed.episode}.mp4"})) == {"failed"}
 
 
-@pytest.mark.parametrize(
-    "junk", ["'\"%_\\", "9" * 40, "٣", str(uuid4()), "<b>", "-1", "\ufffd", "x" * 5000, "%"]
-)
+@pytest.mark.parametrize("junk", ["'\"%_\\", "9" * 40, "٣", str(uuid4()), "<b>", "-1", "\ufffd", "x" * 5000, "%"])
 def test_searching_for_junk_finds_nothing_and_says_so(operator: Client, jobs: Jobs, junk: str) -> None:
     assert "No job matches" in text(operator.get(QUEUE, {"q": junk}))
 
@@ -127,9 +121,7 @@ def test_who_is_not_logged_in_is_asked_to(db: None) -> None:
 
 
 def test_a_job_shows_its_history(operator: Client, jobs: Jobs) -> None:
-    JobEvent.objects.create(
-        job=jobs["failed"], actor="host-7", to_status="failed", reason="The source is gone."
-    )
+    JobEvent.objects.create(job=jobs["failed"], actor="host-7", to_status="failed", reason="The source is gone.")
     page = text(operator.get(f"{QUEUE}{jobs['failed'].pk}/change/"))
     assert "host-7" in page
     assert "The source is gone." in page
@@ -137,9 +129,7 @@ def test_a_job_shows_its_history(operator: Client, jobs: Jobs) -> None:
 
 def test_a_long_history_is_cut_to_its_newest_part(operator: Client, jobs: Jobs) -> None:
     job = jobs["failed"]
-    JobEvent.objects.bulk_create(
-        JobEvent(job=job, actor=f"actor-{n}-", to_status="failed") for n in range(150)
-    )
+    JobEvent.objects.bulk_create(JobEvent(job=job, actor=f"actor-{n}-", to_status="failed") for n in range(150))
     page = text(operator.get(f"{QUEUE}{job.pk}/change/"))
     assert ("actor-149-" in page, "actor-49-" in page) == (True, False)
 

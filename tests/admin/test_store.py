@@ -68,9 +68,7 @@ def test_a_video_of_an_older_client_has_a_page_too(operator: Client, video: Vide
 
 
 @pytest.mark.parametrize("path", ["add/", "{}/delete/"])
-def test_archived_videos_are_neither_added_nor_deleted_by_hand(
-    operator: Client, video: VideoStore, path: str
-) -> None:
+def test_archived_videos_are_neither_added_nor_deleted_by_hand(operator: Client, video: VideoStore, path: str) -> None:
     assert operator.get(STORE + path.format(video.pk)).status_code == 403
 
 
@@ -135,9 +133,7 @@ def test_an_account_is_edited_without_changing_its_index(operator: Client, video
     assert StorageAccount.objects.count() == 2
 
 
-def test_an_account_with_copies_is_not_deleted_and_says_what_to_do(
-    operator: Client, video: VideoStore
-) -> None:
+def test_an_account_with_copies_is_not_deleted_and_says_what_to_do(operator: Client, video: VideoStore) -> None:
     url = f"{ACCOUNTS}1/delete/"
     assert "1 copies on user1. Disable the account instead" in text(operator.get(url))
     operator.post(url, {"post": "yes"})
@@ -189,9 +185,7 @@ def test_the_first_page_counts_and_leads_to_the_lists(operator: Client, video: V
         assert operator.get(counter["url"]).status_code == 200
 
 
-def test_the_first_page_of_somebody_without_rights_has_no_counters(
-    client: Client, django_user_model: Any
-) -> None:
+def test_the_first_page_of_somebody_without_rights_has_no_counters(client: Client, django_user_model: Any) -> None:
     client.force_login(django_user_model.objects.create_user("nobody", is_staff=True))
     assert client.get("/admin/").context["counters"] == []
 

@@ -141,9 +141,7 @@ def test_the_front_door_leads_to_the_admin(db: None) -> None:
 
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("path", ["/nothing", "/api/nothing/", "/trigger/x", "/stream/1", "/%00", "/%ff"])
-def test_an_unknown_address_is_a_json_404_also_while_debugging(
-    db: None, settings: Any, path: str, debug: bool
-) -> None:
+def test_an_unknown_address_is_a_json_404_also_while_debugging(db: None, settings: Any, path: str, debug: bool) -> None:
     settings.DEBUG = debug
     answer = Client().post(path)
     assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")

@@ -32,9 +32,7 @@ def video(accounts: list[StorageAccount]) -> VideoStore:
 
 
 def get(url: str = URL, method: str = "get", **headers: str) -> Any:
-    return getattr(Client(), method)(
-        url, headers={name.replace("_", "-"): text for name, text in headers.items()}
-    )
+    return getattr(Client(), method)(url, headers={name.replace("_", "-"): text for name, text in headers.items()})
 
 
 def body(answer: Any) -> bytes:
@@ -128,13 +126,9 @@ def test_any_site_may_play_it_and_read_the_range_headers(video: VideoStore) -> N
         assert "Content-Range" in answer["Access-Control-Expose-Headers"]
 
 
-def test_a_preflight_allows_range_without_asking_the_database(
-    django_assert_num_queries: Any, db: None
-) -> None:
+def test_a_preflight_allows_range_without_asking_the_database(django_assert_num_queries: Any, db: None) -> None:
     with django_assert_num_queries(0):
-        answer = get(
-            method="options", Access_Control_Request_Method="GET", Access_Control_Request_Headers="range"
-        )
+        answer = get(method="options", Access_Control_Request_Method="GET", Access_Control_Request_Headers="range")
     assert (answer.status_code, "Range" in answer["Access-Control-Allow-Headers"]) == (204, True)
 
 

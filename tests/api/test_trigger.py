@@ -89,9 +89,7 @@ def test_a_failed_job_takes_the_new_url_and_starts_afresh(send: Send) -> None:
 # --- Who may ---
 
 
-@pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic dTpw", "tests-trigger-token"]
-)
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer wrong", "Basic dTpw", "tests-trigger-token"])
 def test_without_the_right_token_it_is_401_before_the_body_is_looked_at(header: str) -> None:
     headers = {"Authorization": header} if header else {}
     answer = Client().post("/trigger", b"{rubbish", content_type="application/json", headers=headers)
@@ -153,9 +151,7 @@ def test_a_body_of_exactly_a_mebibyte_is_read(send: Send) -> None:
     assert send(body + b" " * (1024 * 1024 - len(body))).status_code == 202
 
 
-@pytest.mark.parametrize(
-    ("length", "status"), [("10", 400), ("99999999999", 413), ("junk", 400), ("-5", 400)]
-)
+@pytest.mark.parametrize(("length", "status"), [("10", 400), ("99999999999", 413), ("junk", 400), ("-5", 400)])
 def test_a_content_length_that_lies_is_no_500(send: Send, length: str, status: int) -> None:
     assert send(VIDEO, CONTENT_LENGTH=length).status_code == status
 
@@ -244,9 +240,7 @@ def test_an_address_that_is_not_public_is_refused(refuse: Refuse, host: str) -> 
     assert list(refuse(video_url=f"http://{host}/video.mp4")) == ["video_url"]
 
 
-def test_an_allowed_private_address_is_taken_at_its_port_only(
-    send: Send, refuse: Refuse, settings: Any
-) -> None:
+def test_an_allowed_private_address_is_taken_at_its_port_only(send: Send, refuse: Refuse, settings: Any) -> None:
     settings.FETCH_ALLOW_HOSTS = frozenset({("127.0.0.1", 9000)})
     assert send({**VIDEO, "video_url": "http://127.0.0.1:9000/v.mp4"}).status_code == 202
     assert "FETCH_ALLOW_HOSTS" in refuse(video_url="http://127.0.0.1:9001/v.mp4")["video_url"][0]

@@ -26,8 +26,7 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 def post(pieces: list[bytes]) -> tuple[int, bytes]:
     messages = [
-        {"type": "http.request", "body": piece, "more_body": i < len(pieces) - 1}
-        for i, piece in enumerate(pieces)
+        {"type": "http.request", "body": piece, "more_body": i < len(pieces) - 1} for i, piece in enumerate(pieces)
     ]
     sent: list[Any] = []
 
