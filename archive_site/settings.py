@@ -63,6 +63,15 @@ LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_S
     REELKEEP_DATA / "storage" / "1"
 ]
 
+# --- Transcription ----------------------------------------------------------------------------------------------------
+ENGINE_SHARED_SECRET = env.secret("ENGINE_SHARED_SECRET", REELKEEP_DATA)
+HF_API_KEY = env.secret("HF_API_KEY", REELKEEP_DATA)
+BUSINESS_ENGINE_WEBHOOK_URL = env.text("BUSINESS_ENGINE_WEBHOOK_URL")
+BUSINESS_ENGINE_WEBHOOK_SECRET = env.secret("BUSINESS_ENGINE_WEBHOOK_SECRET", REELKEEP_DATA)
+ASR_PROVIDER = env.text("ASR_PROVIDER").lower()
+if ASR_PROVIDER not in {"", "hf", "local"}:
+    raise ImproperlyConfigured(f"ASR_PROVIDER={ASR_PROVIDER!r}: expected hf or local.")
+
 # --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "archive_site.admin_site.ReelkeepAdminConfig",
@@ -134,6 +143,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["archive_site.formats"]
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -146,6 +156,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "archive_site.negotiation.AlwaysJson",
     "EXCEPTION_HANDLER": "archive_site.api_errors.handle",
     "UNAUTHENTICATED_USER": None,
 }
@@ -157,6 +168,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "PREPROCESSING_HOOKS": ["archive_site.schema.one_path_each"],
 }
 
 # Jobs live in video_queue and nowhere else (queue_app/broker.py), so django-q2 neither times out, retries nor keeps
