@@ -32,5 +32,6 @@ class Migration(migrations.Migration):
         run_function("reset_videos"),
         run_function("get_worker_stats"),
         run_function("cleanup_old_transcoding_jobs"),
+        run_sql("job_event_cascade", migrations.RunSQL.noop),
         run_sql("transcoding_views", "DROP VIEW active_transcoding_jobs; DROP VIEW transcoding_history"),
     ]

@@ -28,10 +28,10 @@ class JobEvent(models.Model):
         ordering = ["id"]
         indexes = [models.Index(fields=["job", "id"], name="job_event_of_job")]
 
+    def __str__(self) -> str:
+        return f"{self.from_status or '(new)'} → {self.to_status}"
+
     @property
     def speed(self) -> int | None:
         """Bytes per second of the attempt that ended here."""
         return int(self.bytes_done / self.seconds) if self.bytes_done is not None and self.seconds else None
-
-    def __str__(self) -> str:
-        return f"{self.from_status or '(new)'} → {self.to_status}"

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from storage_app.backends.local import LocalBackend
 from storage_app.key_rules import filter_by, parse_key
 from storage_app.models import Replica, StoredFile, VideoStore
 from storage_app.naming import VideoKey
@@ -135,7 +136,7 @@ def _copy_paths(video: VideoStore, file: StoredFile) -> list[Path]:
 
 
 def _copy_path(replica: Replica, file: StoredFile) -> Path:
-    return Path(replica.account.root) / file.repo / file.path
+    return LocalBackend(Path(replica.account.root)).local_path(file.repo, file.path)
 
 
 def _serve(request: HttpRequest, video: VideoStore, file: StoredFile, paths: list[Path]) -> HttpResponseBase:

@@ -43,8 +43,8 @@ def test_status_counts_every_state_also_those_with_nothing_in_them(db: None) -> 
     assert Client().get("/status").json() == {"queue": counts, "archived": 0}
 
 
-def test_status_takes_two_queries(db: None, django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(2):
+def test_status_takes_one_query(db: None, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
         Client().get("/status/")
 
 
