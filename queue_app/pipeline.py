@@ -82,14 +82,15 @@ def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
 def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
     folder = scratch.folder(settings.WORKER_ID, lease)
     folder.mkdir(parents=True)
-    fetched = download(
-        job.video_url,
-        folder,
-        resolution=job.resolution,
-        policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
-        limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
-        progress=heartbeat.progress,
-    )
+    with heartbeat.interrupting():
+        fetched = download(
+            job.video_url,
+            folder,
+            resolution=job.resolution,
+            policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
+            limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
+            progress=heartbeat.progress,
+        )
     tools = find_tools(settings.FFMPEG, settings.FFPROBE)
     heartbeat.enter("prove")
     video, sha256 = fetched.path, fetched.sha256
