@@ -86,6 +86,7 @@ class Runner:
         self._stop = False
         self._hurry = False
         self._signalled_at = 0.0
+        self._look_at_postgres_at = 0.0
         self._services: list[Service] = []
 
     def run(self) -> int:
@@ -152,6 +153,7 @@ class Runner:
         demo: subprocess.Popen[bytes] | None = None
         announced = False
         while not self._stop:
+            self._keep_the_database_running()
             for service in self._services:
                 service.keep_running()
             if not announced and _answers(self._port):
@@ -169,6 +171,15 @@ class Runner:
             demo.wait()
             return 130
         return 0
+
+    def _keep_the_database_running(self) -> None:
+        """Start the embedded PostgreSQL again should it have died, on the port that everybody knows."""
+        if self._postgres is None or time.monotonic() < self._look_at_postgres_at:
+            return
+        self._look_at_postgres_at = time.monotonic() + 1.0
+        if not self._postgres.is_running():
+            say("PostgreSQL ended; starting it again.")
+            self._postgres.start()
 
     def _stop_all(self) -> None:
         for service in self._services:

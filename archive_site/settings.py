@@ -57,11 +57,24 @@ POLL_INTERVAL = env.integer("POLL_INTERVAL", 10_000, minimum=100) / 1000  # give
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 30, minimum=5)
 SHUTDOWN_GRACE = env.number("SHUTDOWN_GRACE", 10.0)
 
+# --- History: days that it is kept; ended jobs for ever with 0 --------------------------------------------------------
+RETENTION_EVENTS_DAYS = env.integer("RETENTION_EVENTS_DAYS", 180, minimum=1)
+RETENTION_ENDED_DAYS = env.integer("RETENTION_ENDED_DAYS", 0)
+
 # --- Storage ----------------------------------------------------------------------------------------------------------
 HF_REPO_PREFIX = env.text("HF_REPO_PREFIX", "weaboo")
 LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_STORAGE_PATHS")] or [
     REELKEEP_DATA / "storage" / "1"
 ]
+
+# --- Transcription ----------------------------------------------------------------------------------------------------
+ENGINE_SHARED_SECRET = env.secret("ENGINE_SHARED_SECRET", REELKEEP_DATA)
+HF_API_KEY = env.secret("HF_API_KEY", REELKEEP_DATA)
+BUSINESS_ENGINE_WEBHOOK_URL = env.text("BUSINESS_ENGINE_WEBHOOK_URL")
+BUSINESS_ENGINE_WEBHOOK_SECRET = env.secret("BUSINESS_ENGINE_WEBHOOK_SECRET", REELKEEP_DATA)
+ASR_PROVIDER = env.text("ASR_PROVIDER").lower()
+if ASR_PROVIDER not in {"", "hf", "local"}:
+    raise ImproperlyConfigured(f"ASR_PROVIDER={ASR_PROVIDER!r}: expected hf or local.")
 
 # --- Django -----------------------------------------------------------------------------------------------------------
 INSTALLED_APPS = [
@@ -134,6 +147,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_I18N = False
+FORMAT_MODULE_PATH = ["archive_site.formats"]
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -146,6 +160,7 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "archive_site.negotiation.AlwaysJson",
     "EXCEPTION_HANDLER": "archive_site.api_errors.handle",
     "UNAUTHENTICATED_USER": None,
 }
@@ -157,24 +172,35 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "PREPROCESSING_HOOKS": ["archive_site.schema.one_path_each"],
 }
 
-# Jobs live in video_queue and nowhere else (queue_app/broker.py), so django-q2 neither times out, retries nor keeps
-# results: the lease does all three. Hence a time-out nobody reaches (11 days; with none at all it warns).
-Q_CLUSTER: dict[str, Any] = {
-    "name": "reelkeep",
-    "orm": "default",
+# Three clusters: `chores` runs django-q2's own schedules; `download` and `upload` run the jobs of video_queue, which
+# live there and nowhere else (queue_app/broker.py). For these two django-q2 neither times out, retries nor keeps
+# results: the lease does all three. Hence a time-out that nobody reaches (11 days; with none at all it warns).
+_LANE: dict[str, Any] = {
+    "broker_class": "queue_app.broker.VideoQueueBroker",
+    "scheduler": False,
     "workers": MAX_CONCURRENT,
     "queue_limit": MAX_CONCURRENT,
     "timeout": 1_000_000,
     "retry": 2_000_000,
+    "guard_cycle": 0.2,
+}
+Q_CLUSTER: dict[str, Any] = {
+    "name": "chores",
+    "orm": "default",
+    "workers": 1,
+    "queue_limit": 1,
+    "poll": 2,
+    "timeout": 1800,
+    "retry": 3600,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "catch_up": False,
     "save_limit": -1,
     "recycle": 50,
-    "guard_cycle": 0.2,
-    "ALT_CLUSTERS": {
-        lane: {"broker_class": "queue_app.broker.VideoQueueBroker", "scheduler": False}
-        for lane in ("download", "upload")
-    },
+    "ALT_CLUSTERS": {"download": _LANE, "upload": _LANE},
 }
 
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

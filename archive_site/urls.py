@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from django.contrib import admin
-from django.urls import path
+from django.http import HttpResponseBase
+from django.urls import URLPattern, path, re_path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.negotiation import DefaultContentNegotiation
+
+from archive_site.api_errors import NothingHere
+from archive_site.health import HealthView
+from queue_app.api.status import StatusView, queue_status
+from queue_app.api.trigger import TriggerView
+from storage_app.api.stream import StreamAsItComesView, StreamView
+
+handler400 = "archive_site.api_errors.bad_request"
+handler404 = "archive_site.api_errors.not_found"
+handler500 = "archive_site.api_errors.server_error"
+
+
+def either(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
+    """With and without a slash at the end: clients write both, and a redirect would lose a POST's body."""
+    return [path(route, view, name=name), path(f"{route}/", view)]
+
+
+schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
+docs = SpectacularSwaggerView.as_view(url_name="schema")
+stream = StreamView.as_view(queue_status=queue_status)
+stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
 
 urlpatterns = [
+    path("", RedirectView.as_view(url="/admin/")),
+    path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
+    *either("health", HealthView.as_view(), "health"),
+    *either("trigger", TriggerView.as_view(), "trigger"),
+    *either("status", StatusView.as_view(), "status"),
+    *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
+    *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
+    *either("api/schema", schema, "schema"),
+    *either("api/docs", docs, "docs"),
+    re_path(r"", NothingHere.as_view()),
 ]

@@ -7,12 +7,14 @@ from django.db.models.signals import post_migrate
 
 
 class QueueAppConfig(AppConfig):
-    """Hooks the protection of tables and functions to the end of every `migrate`."""
+    """Hooks what every `migrate` must end with: the protection of the tables, and the chores' schedules."""
 
     name = "queue_app"
     verbose_name = "Queue"
 
     def ready(self) -> None:
         from queue_app.protection import protect_database
+        from queue_app.schedules import ensure_schedules
 
         post_migrate.connect(protect_database, sender=self)
+        post_migrate.connect(ensure_schedules, sender=self)

@@ -13,8 +13,9 @@ import uuid
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 from django_q.brokers import Broker
 from django_q.signing import SignedPackage
@@ -46,7 +47,7 @@ class VideoQueueBroker(Broker):  # type: ignore[misc]
             if leases:
                 return [(str(lease.job_id), SignedPackage.dumps(_task(self.lane, lease))) for lease in leases]
             self._wait()
-        except (OperationalError, InterfaceError) as error:
+        except (DatabaseError, InterfaceError, psycopg.Error) as error:  # the listening connection is psycopg's own
             log.warning("%s lane: the database can't be reached (%s), trying again.", self.lane, type(error).__name__)
             self._listening = None
             connection.close()

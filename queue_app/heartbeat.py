@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from types import TracebackType
+from types import FrameType, TracebackType
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -16,6 +19,7 @@ from queue_app.queue import Lease, heartbeat_video
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 1.0
+INTERRUPT = signal.SIGUSR1
 
 
 class Heartbeat:
@@ -32,6 +36,7 @@ class Heartbeat:
         self._bytes_done = 0
         self._bytes_total: int | None = None
         self._renewed_at = time.monotonic()
+        self._interruptible = False
         self._lost = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heartbeat-{lease.job_id}", daemon=True)
@@ -63,6 +68,22 @@ class Heartbeat:
         if self._lost.is_set() or time.monotonic() - self._renewed_at > self._period.total_seconds():
             raise Cancelled(f"Job {self.lease.job_id} was taken from this worker.")
 
+    @contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """Within it, the loss of the lease raises Cancelled in the task's main thread even while that waits for bytes
+        that don't come. Only for code that leaves everything in order wherever it is interrupted."""
+
+        def interrupt(_signum: int, _frame: FrameType | None) -> None:
+            self.check()
+
+        before = signal.signal(INTERRUPT, interrupt)
+        self._interruptible = True
+        try:
+            yield
+        finally:
+            self._interruptible = False
+            signal.signal(INTERRUPT, before)
+
     def _run(self) -> None:
         beat = min(BEAT_SECONDS, self._period.total_seconds() / 4)
         before = (time.monotonic(), 0, self.stage)
@@ -81,6 +102,8 @@ class Heartbeat:
                 self._renewed_at = time.monotonic()
             else:
                 self._lost.set()
+                if self._interruptible:
+                    signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
         except (OperationalError, InterfaceError) as error:
             log.warning("Job %s: heartbeat not written (%s), trying again.", self.lease.job_id, type(error).__name__)
             connection.close()

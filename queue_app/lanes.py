@@ -1,4 +1,5 @@
-"""A lane's processes: one django-q2 cluster in a process tree of its own, started by the worker."""
+"""A lane's processes: one django-q2 cluster in a process tree of its own, started by the worker. The chores are a
+third one."""
 
 from __future__ import annotations
 
@@ -13,9 +14,10 @@ from pathlib import Path
 from django.conf import settings
 
 from archive_site.process_tree import kill_trees
-from queue_app.states import Lane
 
 log = logging.getLogger(__name__)
+
+CHORES = "chores"
 
 RESTART_SECONDS = 2.0
 
@@ -23,7 +25,7 @@ RESTART_SECONDS = 2.0
 class LaneProcess:
     """Starts the lane's cluster, starts it again when it has died, stops it."""
 
-    def __init__(self, lane: Lane, worker_id: str) -> None:
+    def __init__(self, lane: str, worker_id: str) -> None:
         self.lane = lane
         self._worker_id = worker_id
         self._process: subprocess.Popen[bytes] | None = None
@@ -38,11 +40,11 @@ class LaneProcess:
         self._start_at = time.monotonic() + RESTART_SECONDS
         environment = {
             **os.environ,
-            "Q_CLUSTER_NAME": self.lane.value,
+            "Q_CLUSTER_NAME": self.lane,
             "WORKER_ID": self._worker_id,
             "REELKEEP_LANE_PARENT": str(os.getpid()),
         }
-        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "archive_lane", self.lane.value]
+        command = [sys.executable, str(Path(settings.BASE_DIR) / "manage.py"), "archive_lane", self.lane]
         # A session of its own: Ctrl-C in the terminal is for the worker, which then stops its lanes in order.
         self._process = subprocess.Popen(command, env=environment, start_new_session=True, stdin=subprocess.DEVNULL)
 

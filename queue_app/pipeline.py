@@ -30,8 +30,10 @@ from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
 from queue_app.queue import Lease
 from storage_app.backends import backend_for
+from storage_app.backends.base import StorageError
 from storage_app.models import Replica
 from storage_app.naming import VideoKey
+from storage_app.playback.urls import stream_url
 from storage_app.upload import upload
 
 log = logging.getLogger(__name__)
@@ -80,7 +82,8 @@ def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
         log.error("%s: %s", job, failure, exc_info=error)
     if isinstance(failure, DiskFull):
         through_outages(lambda: scratch.make_room(settings.WORKER_ID, job.id))
-    status = through_outages(lambda: queue.fail_video(lease, failure, artifact_lost=isinstance(failure, ArtifactLost)))
+    lost, account = isinstance(failure, ArtifactLost), error.account if isinstance(error, StorageError) else None
+    status = through_outages(lambda: queue.fail_video(lease, failure, artifact_lost=lost, account=account))
     log.warning("%s: %s (%s), now %s.", job, failure, failure.failure_class, status or "another worker's")
     if failure.permanent or status == "failed":
         scratch.discard(scratch.folder(settings.WORKER_ID, lease))
@@ -90,14 +93,15 @@ def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
 
 def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
     with scratch.held(settings.WORKER_ID, lease) as folder:
-        fetched = download(
-            job.video_url,
-            folder,
-            resolution=job.resolution,
-            policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
-            limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
-            progress=heartbeat.progress,
-        )
+        with heartbeat.interrupting():
+            fetched = download(
+                job.video_url,
+                folder,
+                resolution=job.resolution,
+                policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
+                limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
+                progress=heartbeat.progress,
+            )
         try:
             artifact = _prove_whole(fetched, folder / "video.mp4", lease, heartbeat)
         except BadSource as failure:
@@ -178,7 +182,7 @@ def _publish(job: VideoQueue, lease: Lease, key: VideoKey, repo: str, path: str)
         .select_related("account")
         .order_by("account__index")[0]
     )
-    stream_url = (settings.CLOUDFLARE_WORKERS_URL or settings.PUBLIC_URL) + key.stream_path()
+    url = stream_url(key)
     published = through_outages(
         lambda: queue.publish_video(
             lease,
@@ -186,8 +190,8 @@ def _publish(job: VideoQueue, lease: Lease, key: VideoKey, repo: str, path: str)
             file_key=key.file_key(settings.HF_FILE_SALT),
             account=replica.account.index,
             repo=f"{replica.account.username}/{repo}",
-            direct_url=backend_for(replica.account).direct_url(repo, path) or stream_url,
-            stream_url=stream_url,
+            direct_url=backend_for(replica.account).direct_url(repo, path) or url,
+            stream_url=url,
         )
     )
     if published:

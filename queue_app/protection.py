@@ -46,7 +46,8 @@ def sql_function_names() -> frozenset[str]:
     """Names of our SQL functions: those of their files, less the version."""
     from queue_app.migrations._sql import FOLDER
 
-    return frozenset(re.sub(r"_v[0-9]+$", "", path.stem) for path in FOLDER.glob("*.sql")) - {"transcoding_views"}
+    files = (path for path in FOLDER.glob("*.sql") if "CREATE OR REPLACE FUNCTION" in path.read_text(encoding="utf-8"))
+    return frozenset(re.sub(r"_v[0-9]+$", "", path.stem) for path in files)
 
 
 def _functions(connection: BaseDatabaseWrapper) -> list[str]:

@@ -84,11 +84,16 @@ def publish_video(
     )  # fmt: skip
 
 
-def fail_video(lease: Lease, failure: Failure, *, artifact_lost: bool = False) -> str | None:
-    """Ends an attempt with its failure; the job's new status, or None when the lease was lost."""
+def fail_video(
+    lease: Lease, failure: Failure, *, artifact_lost: bool = False, account: int | None = None
+) -> str | None:
+    """Ends an attempt with its failure; the job's new status, or None when the lease was lost.
+
+    `account` is the storage account whose failure it was: that one is paused, and no attempt is burnt.
+    """
     value = _value(
-        "SELECT fail_video(%s, %s, %s, %s, %s, %s)",
-        lease.job_id, lease.token, failure.failure_class, str(failure), failure.permanent, artifact_lost,
+        "SELECT fail_video(%s, %s, %s, %s, %s, %s, %s)",
+        lease.job_id, lease.token, failure.failure_class, str(failure), failure.permanent, artifact_lost, account,
     )  # fmt: skip
     return None if value is None else str(value)
 
@@ -106,6 +111,31 @@ def release_expired_leases(silence: timedelta) -> int:
 def reset_videos(ids: Iterable[UUID], *, actor: str, reason: str, only: str | None = None) -> list[UUID]:
     """Puts jobs back to pending with all their attempts, whatever they do; only those in status `only` if given."""
     return [job_id for (job_id,) in _rows("SELECT * FROM reset_videos(%s, %s, %s, %s)", list(ids), actor, reason, only)]
+
+
+def cancel_videos(ids: Iterable[UUID], *, actor: str, reason: str) -> list[UUID]:
+    """Ends jobs short of their end; their workers stop at the next heartbeat. The ids of those cancelled."""
+    return [job_id for (job_id,) in _rows("SELECT * FROM cancel_videos(%s, %s, %s)", list(ids), actor, reason)]
+
+
+def get_queue_counts() -> dict[str, int]:
+    """Jobs by status, and `archived` videos."""
+    return dict(_rows("SELECT name, n FROM get_queue_counts()"))
+
+
+def fold_queue_totals() -> int:
+    """Puts one row in the place of a total's many; how many rows that saved."""
+    return int(_value("SELECT fold_queue_totals()"))
+
+
+def purge_history(events: timedelta, ended: timedelta | None, batch: int) -> int:
+    """Removes up to `batch` events older than `events`, and jobs that ended longer ago than `ended` (None: no job)."""
+    return int(_value("SELECT purge_history(%s, %s, %s)", events, ended, batch))
+
+
+def cleanup_old_transcoding_jobs(keep: timedelta) -> int:
+    """Removes media jobs that ended longer than `keep` ago; how many."""
+    return int(_value("SELECT cleanup_old_transcoding_jobs(%s)", keep))
 
 
 def _value(statement: str, *arguments: Any) -> Any:

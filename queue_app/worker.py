@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from archive_site import __version__
 from queue_app import queue, scratch
-from queue_app.lanes import LaneProcess
+from queue_app.lanes import CHORES, LaneProcess
 from queue_app.models import Worker
 from queue_app.patience import through_outages
 from queue_app.states import Lane
@@ -39,7 +39,7 @@ class ArchiveWorker:
 
     def __init__(self, worker_id: str) -> None:
         self.id = worker_id
-        self.lanes = [LaneProcess(lane, worker_id) for lane in Lane]
+        self.lanes = [LaneProcess(lane, worker_id) for lane in (*Lane.values, CHORES)]
         self._stop = threading.Event()
         self._signals = 0
         self._heartbeat_at = 0.0

@@ -20,10 +20,13 @@ class StorageAccount(models.Model):
     index = models.PositiveIntegerField(primary_key=True, help_text="1…N, as in video_store.hf_account.")
     kind = models.CharField(max_length=20, choices=AccountKind.choices)
     username = models.CharField(
-        max_length=100, unique=True, help_text="First part of the repository's name: <username>/weaboo-<work>."
+        max_length=100, unique=True, help_text="First part of the repository's name: USERNAME/weaboo-WORK."
     )
     root = models.TextField("folder", help_text="Absolute path of the folder that holds the copies.")
     enabled = models.BooleanField(default=True, db_default=True, help_text="New videos are copied here.")
+    paused_until = models.DateTimeField(null=True, blank=True, help_text="Nothing is sent here until then.")
+    pause_reason = models.TextField(default="", db_default="", blank=True)
+    pause_count = models.IntegerField(default=0, db_default=0, help_text="Pauses since the last success.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:

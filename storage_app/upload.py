@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from storage_app.backends import backend_for
-from storage_app.backends.base import StorageUnavailableError
+from storage_app.backends.base import StorageError, StorageUnavailableError
 from storage_app.models import Replica, StorageAccount
 
 
@@ -33,7 +33,11 @@ def upload(
     size = source.stat().st_size
     for number, account in enumerate(accounts):
         report = functools.partial(_report, progress, number * size, len(accounts) * size)
-        backend_for(account).put(source, repo, path, sha256, report)
+        try:
+            backend_for(account).put(source, repo, path, sha256, report)
+        except StorageError as error:
+            error.account = account.index
+            raise
         yield account
 
 

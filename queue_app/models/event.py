@@ -19,6 +19,8 @@ class JobEvent(models.Model):
     to_status = models.CharField(max_length=20)
     attempt = models.IntegerField(db_default=0)
     failure_class = models.CharField(max_length=20, db_default="", blank=True)
+    bytes_done = models.BigIntegerField(null=True, blank=True, help_text="Moved in the attempt that ended here.")
+    seconds = models.FloatField(null=True, blank=True, help_text="How long the attempt took that ended here.")
     reason = models.TextField(db_default="", blank=True)
 
     class Meta:
@@ -28,3 +30,8 @@ class JobEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.from_status or '(new)'} → {self.to_status}"
+
+    @property
+    def speed(self) -> int | None:
+        """Bytes per second of the attempt that ended here."""
+        return int(self.bytes_done / self.seconds) if self.bytes_done is not None and self.seconds else None

@@ -25,10 +25,15 @@ class VideoQueue(models.Model):
     created_at = models.DateTimeField("enqueued", db_default=Now())
     updated_at = models.DateTimeField("last status change", db_default=Now())
 
+    source_host = models.TextField(db_default="", blank=True, editable=False, help_text="Host and port of the URL.")
+    turn = models.BigIntegerField(
+        db_default=0, editable=False, help_text="Lower goes first: each work's videos take turns with the others'."
+    )
     priority = models.SmallIntegerField(db_default=0, help_text="Higher goes first.")
     attempt = models.IntegerField(db_default=0, help_text="Attempts started since it was last enqueued.")
     max_attempts = models.IntegerField(db_default=5)
     not_before = models.DateTimeField("waits until", null=True, blank=True)
+    claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
     worker_id = models.TextField("worker", null=True, blank=True)  # noqa: DJ001 (NULL: nobody's)
     lease_token = models.UUIDField(null=True, blank=True, editable=False)
     lease_expires_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -67,6 +72,16 @@ class VideoQueue(models.Model):
                 "created_at",
                 name="video_queue_pending",
                 condition=Q(status=VideoStatus.PENDING),
+            ),
+            models.Index(
+                models.F("priority").desc(),
+                "turn",
+                "created_at",
+                name="video_queue_turn",
+                condition=Q(status=VideoStatus.PENDING),
+            ),
+            models.Index(
+                fields=["mal_id", "turn"], name="video_queue_turn_of_work", condition=Q(status=VideoStatus.PENDING)
             ),
             models.Index(
                 fields=["worker_id", "status"],

@@ -17,6 +17,9 @@ class Worker(models.Model):
     started_at = models.DateTimeField(db_default=Now())
     last_heartbeat = models.DateTimeField(db_default=Now())
     stopped_at = models.DateTimeField(null=True, blank=True)
+    draining = models.BooleanField(db_default=False, help_text="Finishes what it has and takes no more.")
+    paused_until = models.DateTimeField(null=True, blank=True, help_text="Takes no downloads until then.")
+    pause_reason = models.TextField(db_default="", blank=True)
     done = models.BigIntegerField(db_default=0)
     failed = models.BigIntegerField(db_default=0)
 

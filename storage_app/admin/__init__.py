@@ -1,0 +1,7 @@
+"""Admin pages of the store."""
+
+from __future__ import annotations
+
+from storage_app.admin import account, stored_file, video_store
+
+__all__ = ["account", "stored_file", "video_store"]

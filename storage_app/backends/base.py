@@ -18,6 +18,9 @@ Progress = Callable[[int], None]
 class StorageError(Exception):
     """The account didn't do what was asked. `str()` of it is shown to operators and holds no secret."""
 
+    account: int | None = None
+    """The index of the account that failed, once it is known."""
+
 
 class StorageAuthError(StorageError):
     """The account refuses our credentials or permissions."""

@@ -12,7 +12,7 @@ import pytest
 from queue_app import queue
 from queue_app.models import JobEvent, VideoQueue, Worker
 from storage_app.models import Replica, VideoStore
-from tests.servers.origin import Origin, Slow
+from tests.servers.origin import Origin, Slow, Stall
 from tests.servers.videos import Videos
 from tests.worker.conftest import RunningWorker, StartWorker, add, eventually, finished, in_status
 
@@ -144,6 +144,20 @@ def test_a_reset_job_starts_again_and_its_first_run_writes_nothing(
     ]  # fmt: skip
 
 
+def test_a_cancelled_download_stops_within_five_seconds_even_while_nothing_arrives(
+    start_worker: StartWorker, origin: Origin, videos: Videos
+) -> None:
+    url = origin.put("/stalled.mp4", videos.mp4.read_bytes())
+    origin.misbehave("/stalled.mp4", Stall(after=20_000))
+    worker = start_worker(LEASE_SECONDS="60")
+    job = add(url)
+    downloading(job)
+    queue.cancel_videos([job.id], actor="ann", reason="not ours")
+    eventually(lambda: not worker.scratch_files(), seconds=5)
+    eventually(lambda: not any(_to_the_origin(process) for process in worker.tree()), seconds=5)
+    assert in_status(job, "cancelled").lease_token is None
+
+
 def test_two_workers_of_one_name_are_refused(start_worker: StartWorker) -> None:
     first = start_worker(WORKER_ID="ann")
     eventually(Worker.objects.exists)
@@ -165,10 +179,11 @@ def test_two_workers_share_one_data_folder_under_two_names(
 
 def _busiest(worker: RunningWorker) -> psutil.Process:
     """The process that holds the connection to the origin."""
-    ports = {
-        int(part.rsplit(":", 1)[1].split("/")[0]) for part in VideoQueue.objects.values_list("video_url", flat=True)
-    }
-    for process in worker.tree():
-        if any(link.raddr and link.raddr.port in ports for link in process.net_connections("tcp")):
-            return process
-    raise AssertionError("no process downloads")
+    return next(process for process in worker.tree() if _to_the_origin(process))
+
+
+def _to_the_origin(process: psutil.Process) -> bool:
+    """Whether the process is connected to where the jobs' videos are."""
+    urls = VideoQueue.objects.values_list("video_url", flat=True)
+    ports = {int(url.rsplit(":", 1)[1].split("/")[0]) for url in urls}
+    return any(link.raddr and link.raddr.port in ports for link in process.net_connections("tcp"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from argparse import REMAINDER
 from typing import Any
 
 from django.conf import settings
@@ -14,11 +13,11 @@ from archive_site.embedded_postgres import EmbeddedPostgres, exec_psql, read_dsn
 class Command(BaseCommand):
     """Becomes psql; the password travels in its environment, not on its command line."""
 
-    help = "Open the instance's database in psql; further words are handed to it."
+    help = "Open the instance's database in psql; what stands behind -- is handed to it."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What psql is given."""
-        parser.add_argument("arguments", nargs=REMAINDER)
+        parser.add_argument("arguments", nargs="*")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Find the database as every command does, then become psql."""

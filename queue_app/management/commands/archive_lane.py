@@ -9,6 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from archive_site.process_tree import die_with_parent
+from queue_app.lanes import CHORES
 from queue_app.states import Lane
 
 
@@ -19,7 +20,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The lane's name."""
-        parser.add_argument("lane", choices=Lane.values)
+        parser.add_argument("lane", choices=[*Lane.values, CHORES])
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the lane's cluster until it is stopped."""

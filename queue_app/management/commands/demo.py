@@ -43,6 +43,7 @@ class Case:
     source_stream: Path | None = None
     job_id: UUID = NO_JOB
     seconds: float = 0.0
+    most_bytes: int = 0
 
 
 class Command(BaseCommand):
@@ -109,9 +110,11 @@ class Command(BaseCommand):
                 for job in VideoQueue.objects.filter(id__in=list(bars)):
                     case = next(case for case in cases if case.job_id == job.id)
                     text = f"{case.name}: {job.stage or job.status}"
-                    total = job.bytes_total or (job.bytes_done if job.status in END else None)
-                    progress.update(bars[job.id], description=text, completed=job.bytes_done, total=total)
-                    if job.status in END and case in waiting:
+                    case.most_bytes = max(case.most_bytes, job.bytes_done)  # each stage counts from 0
+                    ended = job.status in END
+                    done, total = (case.most_bytes,) * 2 if ended else (job.bytes_done, job.bytes_total)
+                    progress.update(bars[job.id], description=text, completed=done, total=total)
+                    if ended and case in waiting:
                         waiting.remove(case)
                         case.seconds = time.monotonic() - started
                         if not self.console.is_terminal:
@@ -119,9 +122,9 @@ class Command(BaseCommand):
                 time.sleep(0.1)
 
     def _report(self, cases: list[Case]) -> bool:
-        table = Table(title="What was archived")
-        for heading in ("Video", "Size", "Time", "Copies", "sha256", "Play it at", "Equal to the source"):
-            table.add_column(heading, overflow="fold")
+        table = Table(title="What was archived", show_header=False)
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
         results = [self._result(case, table) for case in cases]
         self.console.print(table)
         self.console.print(f"Admin: {settings.PUBLIC_URL}/admin/ – log in as {_login()}")
@@ -130,7 +133,7 @@ class Command(BaseCommand):
     def _result(self, case: Case, table: Table) -> bool:
         job = VideoQueue.objects.get(id=case.job_id)
         if job.status != VideoStatus.READY:
-            table.add_row(case.name, "", f"{case.seconds:.1f} s", "", "", "", f"[red]{job.status}: {job.error_message}")
+            table.add_row(case.name, f"[red]{job.status}: {job.error_message}", end_section=True)
             return False
         store = VideoStore.objects.select_related("stored_file").get(
             mal_id=job.mal_id, episode=job.episode, provider=job.provider, resolution=job.resolution
@@ -148,15 +151,11 @@ class Command(BaseCommand):
             verdict.note(
                 f"the copy on {account.username}", equal=(found.sha256, found.size) == (file.sha256, file.size)
             )
-        table.add_row(
-            case.name,
-            f"{file.size:,} B",
-            f"{case.seconds:.1f} s",
-            "\n".join(account.username for account in accounts),
-            file.sha256,
-            store.stream_url,
-            _words(verdict),
-        )
+        table.add_row(case.name, f"{file.size:,} bytes in {case.seconds:.1f} s")
+        table.add_row("sha256", file.sha256)
+        table.add_row("copies", ", ".join(account.username for account in accounts))
+        table.add_row("play it", store.stream_url)
+        table.add_row("equal", _words(verdict), end_section=True)
         return not verdict.differences
 
 

@@ -10,7 +10,7 @@ LANGUAGE sql AS $$
         FOR UPDATE SKIP LOCKED
     ), claimed AS (
         UPDATE video_queue q
-        SET status = 'downloading', attempt = q.attempt + 1, not_before = NULL, stage = '',
+        SET status = 'downloading', claimed_at = now(), attempt = q.attempt + 1, not_before = NULL, stage = '',
             worker_id = coalesce(nullif(current_setting('application_name'), ''), 'sql client'),
             lease_token = gen_random_uuid(), lease_expires_at = now() + interval '6 hours',
             bytes_done = 0, bytes_total = NULL, speed = NULL

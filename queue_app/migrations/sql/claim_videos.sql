@@ -1,54 +1,76 @@
 -- Gives a worker up to p_limit jobs of a lane, never more than leave it p_capacity at once, each under a fresh lease.
--- download: any due pending job. upload: what this worker itself has downloaded (the bytes lie on its disk).
+-- download: any due pending job whose source host does not rest, by priority, then in turns. upload: what this worker
+-- itself has downloaded (the bytes lie on its disk). A draining worker gets nothing new to download; a paused one neither.
 -- The attempt is counted here, at the start of a download, so that an attempt that kills its worker counts too.
 CREATE OR REPLACE FUNCTION claim_videos(
     p_lane text, p_worker_id text, p_capacity integer, p_limit integer, p_lease interval
 ) RETURNS SETOF video_queue
 LANGUAGE plpgsql AS $$
 DECLARE
+    lane_status text := CASE p_lane WHEN 'download' THEN 'downloading' WHEN 'upload' THEN 'uploading' END;
     in_work integer;
     free integer;
+    step integer;
+    taken integer;
 BEGIN
+    IF lane_status IS NULL THEN
+        RAISE EXCEPTION 'unknown lane %', p_lane;
+    END IF;
     -- One claim at a time for each worker's lane, or two could fill the same free slot.
     PERFORM pg_advisory_xact_lock(hashtext('claim_videos ' || p_lane), hashtext(p_worker_id));
     SELECT count(*) INTO in_work FROM video_queue q
-    WHERE q.worker_id = p_worker_id AND q.lease_token IS NOT NULL
-      AND q.status = CASE p_lane WHEN 'download' THEN 'downloading' ELSE 'uploading' END;
+    WHERE q.worker_id = p_worker_id AND q.lease_token IS NOT NULL AND q.status = lane_status;
     free := least(p_limit, p_capacity - in_work);
     IF free <= 0 THEN
         RETURN;
     END IF;
-    IF p_lane = 'download' THEN
+    IF p_lane = 'upload' THEN
         RETURN QUERY
         WITH due AS (
-            SELECT id FROM video_queue
-            WHERE status = 'pending' AND (not_before IS NULL OR not_before <= now())
-            ORDER BY priority DESC, created_at
+            SELECT q.id FROM video_queue q
+            WHERE q.status = 'uploading' AND q.worker_id = p_worker_id AND q.lease_token IS NULL
+              AND (q.not_before IS NULL OR q.not_before <= now())
+            ORDER BY q.priority DESC, q.turn, q.created_at
             LIMIT free
+            FOR UPDATE SKIP LOCKED
+        )
+        UPDATE video_queue q
+        SET not_before = NULL, stage = 'upload', claimed_at = now(), lease_token = gen_random_uuid(),
+            lease_expires_at = now() + p_lease, bytes_done = 0, bytes_total = NULL, speed = NULL
+        FROM due WHERE q.id = due.id
+        RETURNING q.*;
+        RETURN;
+    END IF;
+    IF EXISTS (SELECT 1 FROM worker w WHERE w.id = p_worker_id AND (w.draining OR w.paused_until > now())) THEN
+        RETURN;
+    END IF;
+    -- Hosts with a limit are counted exactly: their rows are locked, and jobs are taken one by one.
+    PERFORM 1 FROM source_host h WHERE h.max_concurrent IS NOT NULL OR h.failures >= 5 ORDER BY h.host FOR UPDATE;
+    step := CASE WHEN FOUND THEN 1 ELSE free END;
+    WHILE free > 0 LOOP
+        RETURN QUERY
+        WITH closed AS MATERIALIZED (
+            SELECT h.host FROM source_host h
+            WHERE h.paused_until > now()
+               OR (SELECT count(*) FROM video_queue a WHERE a.status = 'downloading' AND a.source_host = h.host)
+                  >= CASE WHEN h.failures >= 5 THEN 1 ELSE h.max_concurrent END
+        ), due AS (
+            SELECT q.id FROM video_queue q
+            WHERE q.status = 'pending' AND (q.not_before IS NULL OR q.not_before <= now())
+              AND q.source_host NOT IN (SELECT host FROM closed)
+            ORDER BY q.priority DESC, q.turn, q.created_at
+            LIMIT step
             FOR UPDATE SKIP LOCKED
         )
         UPDATE video_queue q
         SET status = 'downloading', attempt = q.attempt + 1, not_before = NULL, stage = 'download',
-            worker_id = p_worker_id, lease_token = gen_random_uuid(), lease_expires_at = now() + p_lease,
-            bytes_done = 0, bytes_total = NULL, speed = NULL, artifact = NULL
+            worker_id = p_worker_id, claimed_at = now(), lease_token = gen_random_uuid(),
+            lease_expires_at = now() + p_lease, bytes_done = 0, bytes_total = NULL, speed = NULL, artifact = NULL
         FROM due WHERE q.id = due.id
         RETURNING q.*;
-    ELSIF p_lane = 'upload' THEN
-        RETURN QUERY
-        WITH due AS (
-            SELECT id FROM video_queue
-            WHERE status = 'uploading' AND worker_id = p_worker_id AND lease_token IS NULL
-              AND (not_before IS NULL OR not_before <= now())
-            ORDER BY priority DESC, created_at
-            LIMIT free
-            FOR UPDATE SKIP LOCKED
-        )
-        UPDATE video_queue q
-        SET not_before = NULL, stage = 'upload', lease_token = gen_random_uuid(),
-            lease_expires_at = now() + p_lease, bytes_done = 0, bytes_total = NULL, speed = NULL
-        FROM due WHERE q.id = due.id
-        RETURNING q.*;
-    ELSE
-        RAISE EXCEPTION 'unknown lane %', p_lane;
-    END IF;
+        GET DIAGNOSTICS taken = ROW_COUNT;
+        EXIT WHEN taken = 0;
+        free := free - taken;
+        step := least(step, free);
+    END LOOP;
 END $$;

@@ -16,12 +16,12 @@ BEGIN
         RAISE EXCEPTION 'p_video_url must be an http:// or https:// URL' USING ERRCODE = 'check_violation';
     END IF;
     LOOP
-        INSERT INTO video_queue AS q (mal_id, episode, provider, video_url, resolution)
-        VALUES (p_mal_id, p_episode, p_provider, p_video_url, resolution_)
+        INSERT INTO video_queue AS q (mal_id, episode, provider, video_url, resolution, turn)
+        VALUES (p_mal_id, p_episode, p_provider, p_video_url, resolution_, next_turn(p_mal_id))
         ON CONFLICT ON CONSTRAINT video_queue_key DO UPDATE
-            SET status = 'pending', video_url = excluded.video_url, attempt = 0, not_before = NULL,
+            SET status = 'pending', video_url = excluded.video_url, turn = excluded.turn, attempt = 0, not_before = NULL,
                 error_message = NULL, failure_class = '', stage = '', bytes_done = 0, bytes_total = NULL,
-                speed = NULL, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL, artifact = NULL
+                speed = NULL, claimed_at = NULL, worker_id = NULL, lease_token = NULL, lease_expires_at = NULL, artifact = NULL
             WHERE q.status IN ('failed', 'cancelled')
         RETURNING q.* INTO job;
         EXIT WHEN FOUND;

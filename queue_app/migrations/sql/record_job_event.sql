@@ -3,27 +3,28 @@
 CREATE OR REPLACE FUNCTION record_job_event() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
-    old_status text := '';
-    old_worker text;
-    failure text := '';
+    actor_ text := nullif(current_setting('reelkeep.actor', true), '');
+    reason_ text := coalesce(nullif(current_setting('reelkeep.reason', true), ''), NEW.error_message, '');
 BEGIN
-    IF TG_OP = 'UPDATE' THEN
-        old_status := OLD.status;
-        old_worker := OLD.worker_id;
-        IF NEW.retry_count > OLD.retry_count THEN
-            failure := NEW.failure_class;
-        END IF;
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO job_event (job_id, actor, to_status, attempt, reason)
+        VALUES (NEW.id, coalesce(actor_, current_user), NEW.status, NEW.attempt, reason_);
+    ELSE
+        INSERT INTO job_event (
+            job_id, actor, from_status, to_status, attempt, failure_class, bytes_done, seconds, reason
+        ) VALUES (
+            NEW.id, coalesce(actor_, NEW.worker_id, OLD.worker_id, current_user), OLD.status, NEW.status, NEW.attempt,
+            CASE WHEN NEW.retry_count > OLD.retry_count THEN NEW.failure_class ELSE '' END,
+            CASE WHEN OLD.lease_token IS NOT NULL THEN greatest(OLD.bytes_done, NEW.bytes_done) END,
+            CASE WHEN OLD.lease_token IS NOT NULL THEN extract(epoch FROM now() - OLD.claimed_at) END,
+            reason_
+        );
     END IF;
-    INSERT INTO job_event (job_id, actor, from_status, to_status, attempt, failure_class, reason)
-    VALUES (
-        NEW.id, coalesce(nullif(current_setting('reelkeep.actor', true), ''), NEW.worker_id, old_worker, current_user),
-        old_status, NEW.status, NEW.attempt, failure,
-        coalesce(nullif(current_setting('reelkeep.reason', true), ''), NEW.error_message, '')
-    );
     RETURN NULL;
 END $$;
 
 CREATE TRIGGER video_queue_event_insert AFTER INSERT ON video_queue
     FOR EACH ROW EXECUTE FUNCTION record_job_event();
 CREATE TRIGGER video_queue_event_update AFTER UPDATE OF status, retry_count ON video_queue
-    FOR EACH ROW WHEN (OLD.status <> NEW.status OR OLD.retry_count <> NEW.retry_count) EXECUTE FUNCTION record_job_event();
+    FOR EACH ROW WHEN (OLD.status <> NEW.status OR OLD.retry_count <> NEW.retry_count)
+    EXECUTE FUNCTION record_job_event();

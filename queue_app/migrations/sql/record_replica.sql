@@ -21,5 +21,7 @@ BEGIN
       AND f.repo = p_repo AND f.path = p_path AND f.id <> file_id;
     INSERT INTO replica (stored_file_id, account_id) VALUES (file_id, p_account)
     ON CONFLICT ON CONSTRAINT replica_one_per_account DO UPDATE SET verified_at = now();
+    UPDATE storage_account SET pause_count = 0, paused_until = NULL, pause_reason = ''
+    WHERE index = p_account AND pause_count > 0;
     RETURN file_id;
 END $$;

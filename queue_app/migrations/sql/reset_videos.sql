@@ -8,7 +8,7 @@ BEGIN
     RETURN QUERY
         UPDATE video_queue
         SET status = 'pending', attempt = 0, not_before = NULL, error_message = NULL, failure_class = '', stage = '',
-            bytes_done = 0, bytes_total = NULL, speed = NULL, worker_id = NULL,
+            bytes_done = 0, bytes_total = NULL, speed = NULL, claimed_at = NULL, worker_id = NULL,
             lease_token = NULL, lease_expires_at = NULL, artifact = NULL
         WHERE video_queue.id = ANY (p_ids) AND (p_only IS NULL OR status = p_only)
         RETURNING video_queue.id;

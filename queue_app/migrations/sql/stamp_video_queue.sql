@@ -1,8 +1,13 @@
--- Keeps updated_at at the last status change, and wakes the workers: either there is something new to do, or a slot is free.
+-- Keeps updated_at at the last status change and source_host in step with the URL, and wakes the workers: either there
+-- is something new to do, or a slot is free.
 CREATE OR REPLACE FUNCTION stamp_video_queue() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
+    NEW.source_host := coalesce(lower(substring(NEW.video_url FROM '(?i)^https?://(?:[^/?#@]*@)?([^/?#]+)')), '');
     IF TG_OP = 'UPDATE' THEN
+        IF NEW.status = OLD.status THEN
+            RETURN NEW;
+        END IF;
         NEW.updated_at := now();
     END IF;
     IF NEW.status <> 'downloading' THEN
@@ -11,7 +16,5 @@ BEGIN
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER video_queue_stamp_insert BEFORE INSERT ON video_queue
+CREATE TRIGGER video_queue_stamp BEFORE INSERT OR UPDATE OF status, video_url ON video_queue
     FOR EACH ROW EXECUTE FUNCTION stamp_video_queue();
-CREATE TRIGGER video_queue_stamp_update BEFORE UPDATE OF status ON video_queue
-    FOR EACH ROW WHEN (OLD.status IS DISTINCT FROM NEW.status) EXECUTE FUNCTION stamp_video_queue();

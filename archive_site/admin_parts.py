@@ -1,0 +1,127 @@
+"""Building blocks of our admin pages. They know nothing about videos."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from django.contrib import admin
+from django.core.paginator import Paginator
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
+from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator, capfirst
+from django.utils.timesince import timesince
+from django.utils.timezone import now
+
+M = TypeVar("M", bound=Model)
+
+NOTHING = "-"
+COUNT_UP_TO = 10_000
+
+
+# Django's classes are generic to mypy alone.
+if TYPE_CHECKING:
+    AnyPaginator = Paginator[Any]
+
+    class _ModelAdmin(admin.ModelAdmin[M]): ...
+else:
+    AnyPaginator = Paginator
+
+    class _ModelAdmin(admin.ModelAdmin, Generic[M]): ...
+
+
+class CappedPaginator(AnyPaginator):
+    """Stops counting at 10 000 rows, so that a page costs the same however long the history is."""
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows the pages reach."""
+        rows: Any = self.object_list
+        return int(rows.order_by()[:COUNT_UP_TO].count())
+
+
+class PlainAdmin(_ModelAdmin[M]):
+    """What all our lists share."""
+
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # counting each filter's rows would read the whole history
+    list_per_page = 50
+    paginator = CappedPaginator
+    empty_value_display = NOTHING
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list; PostgreSQL knows no NUL, so a query string that holds one is dropped."""
+        if any("\0" in value for values in request.GET.lists() for value in values[1]):
+            return HttpResponseRedirect(request.path)
+        title = capfirst(str(self.model._meta.verbose_name_plural))
+        return super().changelist_view(request, {"title": title, **(extra_context or {})})
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> M | None:
+        """The row, or None, also for ids that no row can have."""
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
+
+
+class ReadOnlyAdmin(PlainAdmin[M]):
+    """Rows that only the programme writes."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: M | None = None) -> bool:
+        """Never."""
+        return False
+
+
+def pill(kind: str, text: str) -> SafeString:
+    """A status as a coloured word; `kind` picks the colour in admin.css."""
+    return format_html('<span class="rk-pill rk-{}">{}</span>', kind, text)
+
+
+def progress_bar(percent: int | None, text: str) -> SafeString:
+    """A bar with its text below; a moving one while the size is unknown."""
+    if percent is None:
+        return format_html('<progress class="rk-progress" aria-label="{}"></progress> <small>{}</small>', text, text)
+    return format_html(
+        '<progress class="rk-progress" max="100" value="{}" aria-label="{} %"></progress> <small>{}</small>',
+        percent,
+        percent,
+        text,
+    )
+
+
+def shortened(text: str | None, length: int = 60) -> SafeString | str:
+    """The beginning of a long text; the whole of it when the pointer rests there."""
+    if not text:
+        return NOTHING
+    return format_html('<span title="{}">{}</span>', text, Truncator(text).chars(length))
+
+
+def age(moment: Any, suffix: str = "") -> SafeString | str:
+    """How long since then, in its largest unit."""
+    if moment is None:
+        return NOTHING
+    words = timesince(moment, now(), depth=1)
+    words = "just now" if words.startswith("0") else words + suffix
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), moment, words)
+
+
+def size(number: int | None) -> str:
+    """Bytes in their largest unit."""
+    return NOTHING if number is None else filesizeformat(number).replace("\xa0", " ")
+
+
+def duration(seconds: float | None) -> str:
+    """h:mm:ss or m:ss."""
+    if seconds is None:
+        return NOTHING
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

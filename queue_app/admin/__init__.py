@@ -1,0 +1,7 @@
+"""Admin pages of the queue."""
+
+from __future__ import annotations
+
+from queue_app.admin import chores, media_job, video_queue, worker
+
+__all__ = ["chores", "media_job", "video_queue", "worker"]

@@ -1,0 +1,152 @@
+"""What may be asked of the queue and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.conf import settings
+from rest_framework import serializers
+
+from archive_site.safe_http import AddressRefused, Policy, resolve_and_check
+from queue_app.models import VideoQueue
+from queue_app.states import VideoStatus
+from storage_app import key_rules
+from storage_app.naming import VideoKey
+from storage_app.playback.urls import stream_url
+
+T = TypeVar("T")
+
+URL_LENGTH = 8192
+
+
+def check_video_url(value: object) -> str:
+    """`value` if it may be fetched, else ValueError. Looks the host's name up; an unknown name passes."""
+    if not isinstance(value, str):
+        raise ValueError("Must be a string.")  # noqa: TRY004 (one exception for every refusal)
+    if not 1 <= len(value) <= URL_LENGTH:
+        raise ValueError(f"Must have 1 to {URL_LENGTH} characters.")
+    try:
+        resolve_and_check(value, Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
+    except AddressRefused as refusal:
+        raise ValueError(str(refusal)) from None
+    return value
+
+
+class WorkIdField(serializers.IntegerField):
+    """`mal_id`."""
+
+    def to_internal_value(self, data: object) -> int:
+        """An integer or its digits; no booleans, no floats."""
+        return _apply(key_rules.work_id, data)
+
+
+class EpisodeField(serializers.IntegerField):
+    """`episode`."""
+
+    def to_internal_value(self, data: object) -> int:
+        """An integer or its digits; no booleans, no floats."""
+        return _apply(key_rules.episode_number, data)
+
+
+class ProviderField(serializers.CharField):
+    """`provider`."""
+
+    def to_internal_value(self, data: object) -> str:
+        """One path segment."""
+        return _apply(key_rules.provider_name, data)
+
+
+class ResolutionField(serializers.CharField):
+    """`resolution`."""
+
+    def to_internal_value(self, data: object) -> str:
+        """One word."""
+        return _apply(key_rules.resolution_name, data) or ""
+
+
+class VideoUrlField(serializers.CharField):
+    """`video_url`."""
+
+    def to_internal_value(self, data: object) -> str:
+        """A public http(s) URL."""
+        return _apply(check_video_url, data)
+
+
+class VideoRequestSerializer(serializers.Serializer[dict[str, Any]]):
+    """A video to archive. Fields that aren't named here are ignored."""
+
+    mal_id = WorkIdField(
+        min_value=0, max_value=key_rules.WORK_MAX, help_text="Id of the work; digits in a string also do."
+    )
+    episode = EpisodeField(min_value=0, max_value=key_rules.EPISODE_MAX)
+    provider = ProviderField(max_length=key_rules.PROVIDER_LENGTH, trim_whitespace=False)
+    resolution = ResolutionField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        max_length=key_rules.RESOLUTION_LENGTH,
+        trim_whitespace=False,
+        help_text="480p, 720p, …; null or empty: as it comes.",
+    )
+    video_url = VideoUrlField(
+        max_length=URL_LENGTH, trim_whitespace=False, help_text="http(s); direct MP4/MKV or an HLS playlist."
+    )
+
+    @property
+    def key(self) -> VideoKey:
+        """The natural key of valid data."""
+        data = self.validated_data
+        return VideoKey(data["mal_id"], data["episode"], data["provider"], data.get("resolution") or None)
+
+
+class VideoJobSerializer(serializers.Serializer[VideoQueue]):
+    """A job as clients see it."""
+
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(VideoStatus.choices)
+    mal_id = serializers.IntegerField()
+    episode = serializers.IntegerField()
+    provider = serializers.CharField()
+    resolution = serializers.CharField(allow_null=True)
+    stream_url = serializers.SerializerMethodField()
+
+    def get_stream_url(self, job: VideoQueue) -> str:
+        """Where it can be played once it is ready."""
+        return stream_url(key_of(job))
+
+
+class QueueCountsSerializer(serializers.Serializer[dict[str, int]]):
+    """Jobs by status."""
+
+    pending = serializers.IntegerField()
+    downloading = serializers.IntegerField()
+    uploading = serializers.IntegerField()
+    ready = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    cancelled = serializers.IntegerField()
+
+
+class StatusSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer of /status."""
+
+    queue = QueueCountsSerializer()
+    archived = serializers.IntegerField()
+
+
+class RefusedSerializer(serializers.Serializer[dict[str, Any]]):
+    """Why a request was refused; with 400, each faulty field has a list of sentences instead."""
+
+    detail = serializers.CharField(required=False)
+
+
+def key_of(job: VideoQueue) -> VideoKey:
+    """The natural key of a job."""
+    return VideoKey(job.mal_id, job.episode, job.provider, job.resolution)
+
+
+def _apply(rule: Callable[[object], T], data: object) -> T:
+    try:
+        return rule(data)
+    except ValueError as refusal:
+        raise serializers.ValidationError(str(refusal)) from None

@@ -1,0 +1,14 @@
+-- Sends an account to rest: 1 minute, doubled with each pause since its last success, at most 1 hour. Pauses that
+-- several uploads ask for at the same time are one. Returns until when.
+CREATE OR REPLACE FUNCTION pause_account(p_account integer, p_reason text) RETURNS timestamptz
+LANGUAGE plpgsql AS $$
+DECLARE
+    until_ timestamptz;
+BEGIN
+    UPDATE storage_account
+    SET pause_count = pause_count + 1, pause_reason = p_reason,
+        paused_until = now() + least(interval '1 hour', interval '1 minute' * power(2, least(pause_count, 16)))
+    WHERE index = p_account AND (paused_until IS NULL OR paused_until <= now());
+    SELECT paused_until INTO until_ FROM storage_account WHERE index = p_account;
+    RETURN until_;
+END $$;

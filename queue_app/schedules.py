@@ -1,0 +1,22 @@
+"""The chores' schedules, made where they are missing at the end of `migrate`. Operators may change or pause them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCHEDULES: tuple[tuple[str, str, str, int | None], ...] = (
+    ("Fold the totals", "queue_app.tasks.fold_totals", "I", 1),
+    ("Purge old history", "queue_app.tasks.purge", "H", None),
+    ("Forget workers long gone", "queue_app.tasks.forget_workers", "D", None),
+)
+"""Name, function, django-q2's schedule type (I: every so many minutes, H: hourly, D: daily), minutes."""
+
+
+def ensure_schedules(using: str, **_signal: Any) -> None:
+    """Make each schedule that isn't there yet, by its name."""
+    from django_q.models import Schedule
+
+    for name, function, kind, minutes in SCHEDULES:
+        Schedule.objects.using(using).get_or_create(
+            name=name, defaults={"func": function, "schedule_type": kind, "minutes": minutes}
+        )

@@ -1,0 +1,45 @@
+"""Chores: what has to be done now and then, on one host at a time. django-q2 runs them by its schedules, which are
+visible in the admin.
+
+What must not wait for a chore is done by every worker itself, every few seconds: taking back expired leases, removing
+files that belong to no job (queue_app/worker.py).
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db.models.functions import Now
+
+from queue_app import queue
+from queue_app.models import Worker
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+MEDIA_JOBS_KEPT = timedelta(days=30)
+WORKERS_KEPT = timedelta(days=30)
+
+
+def fold_totals() -> int:
+    """Keep the totals' table small; the number of rows saved."""
+    return queue.fold_queue_totals()
+
+
+def purge() -> int:
+    """Remove history older than RETENTION_EVENTS_DAYS, and jobs that ended longer than RETENTION_ENDED_DAYS ago (0:
+    keep them), in batches; the number of rows removed."""
+    events = timedelta(days=settings.RETENTION_EVENTS_DAYS)
+    ended = timedelta(days=settings.RETENTION_ENDED_DAYS) if settings.RETENTION_ENDED_DAYS else None
+    removed = 0
+    while batch := queue.purge_history(events, ended, BATCH):
+        removed += batch
+    return removed + queue.cleanup_old_transcoding_jobs(MEDIA_JOBS_KEPT)
+
+
+def forget_workers() -> int:
+    """Remove workers that were last heard of a month ago; how many."""
+    removed, _ = Worker.objects.filter(last_heartbeat__lt=Now() - WORKERS_KEPT).delete()
+    return removed
