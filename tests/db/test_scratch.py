@@ -159,7 +159,7 @@ def claim_again(lease: Lease) -> Lease:
 def test_a_downloaded_file_is_kept_for_its_upload() -> None:
     lease = claim()
     folder = leave_a_part(lease)
-    queue.finish_download(lease, {"attempt": str(lease.token)})
+    queue.finish_download(lease, {"attempt": str(lease.token), "size": 4})
     assert scratch.sweep("ann") == 0
     queue.claim_videos(Lane.UPLOAD, "ann", capacity=9, limit=9, lease=timedelta(seconds=60))
     assert scratch.sweep("ann") == 0
