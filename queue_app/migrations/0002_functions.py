@@ -19,6 +19,7 @@ class Migration(migrations.Migration):
         run_function("publish_video"),
         run_function("fail_video"),
         run_function("release_worker_videos"),
+        run_function("release_lane_videos"),
         run_function("release_expired_leases"),
         run_function("update_video_queue_status"),
         run_function("reset_videos"),

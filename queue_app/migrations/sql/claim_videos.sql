@@ -1,5 +1,6 @@
 -- Gives a worker up to p_limit jobs of a lane, never more than leave it p_capacity at once, each under a fresh lease.
 -- download: any due pending job. upload: what this worker itself has downloaded (the bytes lie on its disk).
+-- The stage is 'claimed' until the first heartbeat says that the job has started.
 -- The attempt is counted here, at the start of a download, so that an attempt that kills its worker counts too.
 CREATE OR REPLACE FUNCTION claim_videos(
     p_lane text, p_worker_id text, p_capacity integer, p_limit integer, p_lease interval
@@ -28,7 +29,7 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         )
         UPDATE video_queue q
-        SET status = 'downloading', attempt = q.attempt + 1, not_before = NULL, stage = 'download',
+        SET status = 'downloading', attempt = q.attempt + 1, not_before = NULL, stage = 'claimed',
             worker_id = p_worker_id, lease_token = gen_random_uuid(), lease_expires_at = now() + p_lease,
             bytes_done = 0, bytes_total = NULL, speed = NULL, artifact = NULL
         FROM due WHERE q.id = due.id
@@ -44,7 +45,7 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         )
         UPDATE video_queue q
-        SET not_before = NULL, stage = 'upload', lease_token = gen_random_uuid(),
+        SET not_before = NULL, stage = 'claimed', lease_token = gen_random_uuid(),
             lease_expires_at = now() + p_lease, bytes_done = 0, bytes_total = NULL, speed = NULL
         FROM due WHERE q.id = due.id
         RETURNING q.*;
