@@ -4,6 +4,7 @@ handler.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -37,8 +38,9 @@ def download(
         with Fetcher(policy) as fetcher:
             return _download(fetcher, url, folder, resolution, limits, progress)
     except BaseException:
-        for path in set(folder.iterdir()) - before:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # a folder whose lease was lost may have been swept already
+            for path in set(folder.iterdir()) - before:
+                path.unlink(missing_ok=True)
         raise
 
 
