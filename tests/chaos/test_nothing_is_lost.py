@@ -93,6 +93,7 @@ def test_nothing_is_lost_and_nothing_done_twice(
     _rage(monkey, library, database, chance)
     _settle(monkey, database)
     ends = [host.stop() for host in hosts]
+    (tmp_path / "journal.txt").write_text("\n".join(monkey.journal), encoding="utf-8")
     complaints = Verdict(database, library, accounts, hosts).complaints()
     with capsys.disabled():
         sys.stdout.write(f"{len(monkey.journal)} pranks, {len(complaints)} complaints\n")
