@@ -41,6 +41,11 @@ class Host:
         """Whether the supervisor lives, be it suspended."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """The supervisor's, once it was started."""
+        return self._process.pid if self._process else None
+
     def start(self) -> None:
         """Start the worker."""
         with (self.data / "worker.log").open("ab") as log:
@@ -53,11 +58,11 @@ class Host:
                 stderr=log,
             )
 
-    def stop(self) -> int:
-        """Stop it as an operator would; its exit code."""
+    def stop(self) -> None:
+        """Stop it as an operator would, and wait for its end."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(STOP_SECONDS)
+        self._process.wait(STOP_SECONDS)
 
     def tree(self) -> list[psutil.Process]:
         """The supervisor and all below it that live now."""

@@ -13,10 +13,8 @@ from tests.chaos.database import Database
 from tests.servers.origin import Cut, Misbehaviour, Origin, Slow, Stall, Status
 
 WORK = 55825
-ENQUEUE = """
-    WITH job AS (SELECT * FROM enqueue_video(%s, %s, 'chaos', %s, '720p'))
-    UPDATE video_queue SET max_attempts = 50 FROM job WHERE video_queue.id = job.id
-"""  # Each kill counts as an attempt; 50 of them aren't the video's fault here.
+MAX_ATTEMPTS = 50
+"""Each kill counts as an attempt, and isn't the video's fault here."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +39,8 @@ class Library:
         """Bring what is in the queue up to this share of the library."""
         while len(self._waiting) > len(self.videos) * (1 - share):
             video = self._waiting[0]
-            database.ask(ENQUEUE, WORK, video.episode, video.url)
+            database.ask("SELECT enqueue_video(%s, %s, 'chaos', %s, '720p')", WORK, video.episode, video.url)
+            database.ask("UPDATE video_queue SET max_attempts = %s WHERE episode = %s", MAX_ATTEMPTS, video.episode)
             self._waiting.pop(0)
 
     def _publish(self, origin: Origin, smallest: bytes, episode: int, *, stalls: bool) -> Video:

@@ -15,9 +15,11 @@ from tests.chaos.library import WORK, Library, Video
 Job = dict[str, Any]
 
 
-def unsettled(database: Database, count: int) -> bool:
-    """Whether some of `count` jobs are still on their way."""
-    return len(database.ask("SELECT 1 FROM video_queue WHERE status = 'ready'")) < count
+def settled(database: Database, count: int, hosts: list[Host]) -> bool:
+    """Whether `count` videos are ready and every host's worker is up, so that it can be stopped in order."""
+    ready = database.ask("SELECT 1 FROM video_queue WHERE status = 'ready'")
+    up = {(row["id"], row["pid"]) for row in database.ask("SELECT id, pid FROM worker WHERE stopped_at IS NULL")}
+    return len(ready) == count and {(host.name, host.pid) for host in hosts} <= up
 
 
 class Verdict:
@@ -129,5 +131,3 @@ def _faults_of_row(job: Job) -> Iterator[str]:
         yield f"it is {job['status']}, not ready; {job['error_message']}; waits until {job['not_before']}"
     if job["lease_token"] is not None or job["lease_expires_at"] is not None:
         yield "it still has a lease"
-    if job["attempt"] > job["max_attempts"]:
-        yield f"it had {job['attempt']} attempts of {job['max_attempts']}"
