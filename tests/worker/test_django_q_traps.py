@@ -80,6 +80,18 @@ def test_a_deaf_pool_is_noticed_and_replaced(start_worker: StartWorker, origin: 
     raise AssertionError("the pool never went deaf:\n" + log_of(worker).decode())
 
 
+def test_a_deaf_pool_that_is_told_to_stop_is_replaced(start_worker: StartWorker, origin: Origin, url: str) -> None:
+    worker = start_worker(SHUTDOWN_GRACE="1")
+    assert finished(add(url, episode=0)).status == "ready"
+    lane = lane_of(worker, Lane.DOWNLOAD)
+    [sentinel] = lane.children()
+    for process in set(sentinel.children()) - helpers_of(sentinel):
+        process.kill()
+    lane.terminate()
+    assert finished(add(url, episode=1)).status == "ready"
+    assert lane_of(worker, Lane.DOWNLOAD) != lane
+
+
 def test_a_lane_suspended_past_its_lease_writes_nothing_when_it_wakes(
     start_worker: StartWorker, origin: Origin, videos: Videos, url: str
 ) -> None:
