@@ -30,6 +30,10 @@ psql: .venv/run.ok ## Open the database of the running instance.
 test: .venv/dev.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest $(TESTS)
 
+.PHONY: chaos
+chaos: .venv/dev.ok ## Kill and suspend workers and database at random for MINUTES (5). CHAOS_SEED=… repeats the choices.
+	@CHAOS_MINUTES=$(or $(MINUTES),5) $(PYTHON) -m pytest tests/chaos
+
 .PHONY: lint
 lint: .venv/dev.ok ## Check style and format.
 	@$(PYTHON) -m ruff check . && $(PYTHON) -m ruff format --check .

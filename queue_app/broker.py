@@ -93,8 +93,9 @@ class VideoQueueBroker(Broker):  # type: ignore[misc]
     def _wait(self) -> None:
         """Sleep until something changes in the queue, the next poll, or WAIT_SECONDS, whatever comes first."""
         seconds = min(WAIT_SECONDS, max(self._poll_at - time.monotonic(), 0))
-        for _notify in self._listening.notifies(timeout=seconds, stop_after=1):
-            self._poll_at = 0.0
+        with connection.wrap_database_errors:  # a session that ends while it listens is an outage like any other
+            for _notify in self._listening.notifies(timeout=seconds, stop_after=1):
+                self._poll_at = 0.0
 
 
 def _task(lane: Lane, lease: Lease) -> dict[str, Any]:

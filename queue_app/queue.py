@@ -18,7 +18,7 @@ from django.db.models.query import RawQuerySet
 
 from queue_app.failures import Failure
 from queue_app.models import VideoQueue
-from queue_app.states import Lane
+from queue_app.states import IN_WORK, Lane, VideoStatus
 from storage_app.naming import VideoKey
 
 
@@ -101,6 +101,21 @@ def fail_video(
 def release_worker_videos(worker_id: str, reason: str, *, charge: bool) -> int:
     """Ends all leases of a worker; `charge` counts the attempt. Returns how many."""
     return int(_value("SELECT release_worker_videos(%s, %s, %s)", worker_id, reason, charge))
+
+
+def unstarted_videos(worker_id: str) -> dict[UUID, Lane]:
+    """The lease tokens of what this worker has claimed and no task has begun yet, each with its lane."""
+    unstarted = VideoQueue.objects.filter(worker_id=worker_id, status__in=IN_WORK, stage="claimed")
+    return {
+        token: Lane.DOWNLOAD if status == VideoStatus.DOWNLOADING else Lane.UPLOAD
+        for token, status in unstarted.values_list("lease_token", "status")
+        if token
+    }
+
+
+def release_lane_videos(worker_id: str, lane: Lane, reason: str) -> int:
+    """Ends all leases of a worker's lane that was killed; counts the attempt of what had started. Returns how many."""
+    return int(_value("SELECT release_lane_videos(%s, %s, %s)", worker_id, lane.value, reason))
 
 
 def release_expired_leases(silence: timedelta) -> int:

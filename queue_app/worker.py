@@ -21,6 +21,7 @@ from queue_app.lanes import CHORES, LaneProcess
 from queue_app.models import Worker
 from queue_app.patience import through_outages
 from queue_app.states import Lane
+from queue_app.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class ArchiveWorker:
         self._stop = threading.Event()
         self._signals = 0
         self._heartbeat_at = 0.0
+        self._watchdog = Watchdog(worker_id, timedelta(seconds=settings.LEASE_SECONDS))
 
     def run(self) -> int:
         """Work until a signal comes. Returns the exit code: 0, or 1 when a second signal cut the grace short."""
@@ -55,6 +57,7 @@ class ArchiveWorker:
             for lane in self.lanes:
                 lane.keep_running()
             self._heartbeat()
+            self._restart_deaf_lanes()
             self._stop.wait(TICK_SECONDS)
         return self._shut_down()
 
@@ -95,6 +98,19 @@ class ArchiveWorker:
             scratch.sweep(self.id)
         except (DatabaseError, InterfaceError) as error:
             log.warning("The database can't be reached (%s); jobs in work go on.", type(error).__name__)
+            connection.close()
+
+    def _restart_deaf_lanes(self) -> None:
+        """End the lanes that claim and never start; `keep_running` starts them again."""
+        reason = "The lane's processes took no work and were started again."
+        try:
+            deaf = self._watchdog.deaf_lanes()
+            for lane in (lane for lane in self.lanes if lane.lane in deaf):
+                log.error("The %s lane claims videos but doesn't start them; ending its processes.", lane.lane)
+                lane.kill()
+                queue.release_lane_videos(self.id, Lane(lane.lane), reason)
+        except (DatabaseError, InterfaceError) as error:
+            log.warning("The database can't be reached (%s); the lanes go unwatched.", type(error).__name__)
             connection.close()
 
     def _shut_down(self) -> int:

@@ -27,6 +27,7 @@ class Migration(migrations.Migration):
         run_function("cancel_videos"),
         run_function("purge_history"),
         run_function("release_worker_videos"),
+        run_function("release_lane_videos"),
         run_function("release_expired_leases"),
         run_function("update_video_queue_status"),
         run_function("reset_videos"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import tempfile
@@ -37,10 +38,15 @@ class LocalBackend:
         return self.root.joinpath(*parts)
 
     def put(self, source: Path, repo: str, path: str, sha256: str, progress: Progress) -> None:
-        """See Backend.put. Hashes while copying, then again from what was stored."""
+        """See Backend.put. Hashes while copying, then again from what was stored.
+
+        What an earlier put of this path left unfinished is removed. If that one still runs (its worker was suspended
+        and lost the job), it can't put its file in the place of this one's any more.
+        """
         target = self.local_path(repo, path)
         with _translated(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
+            _remove_parts(target)
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
             part = Path(name)
             try:
@@ -95,6 +101,11 @@ def _translated(root: Path) -> Iterator[None]:
         if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             raise StorageAuthError(f"{root} can't be written: {error.strerror}. Check its owner and mount.") from error
         raise StorageUnavailableError(f"{root}: {error.strerror}.") from error
+
+
+def _remove_parts(target: Path) -> None:
+    for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        part.unlink(missing_ok=True)
 
 
 def _copy(source: int, target: int, progress: Progress) -> str:

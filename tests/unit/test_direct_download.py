@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,21 @@ def test_cancelling_stops_within_one_piece(origin: Origin, get: Get) -> None:
 
     with pytest.raises(Cancelled):
         get(progress=cancel)
+
+
+def test_cancelling_is_told_although_the_folder_has_been_swept(origin: Origin, tmp_path: Path) -> None:
+    origin.put("/x.mp4", VIDEO)
+    folder = tmp_path / "swept"
+    folder.mkdir()
+
+    def sweep_and_cancel(done: int, _total: int | None) -> None:
+        if done > 0:
+            shutil.rmtree(folder)
+            raise Cancelled
+
+    policy = Policy(frozenset({origin.host_port}))
+    with pytest.raises(Cancelled):
+        download(origin.url("/x.mp4"), folder, resolution=None, policy=policy, limits=LIMITS, progress=sweep_and_cancel)
 
 
 def test_slow_source_reports_every_piece(origin: Origin, get: Get) -> None:

@@ -86,3 +86,24 @@ def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path, sou
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="file"):
         LocalBackend(tmp_path / "file").put(source, "r", "a.mp4", SHA256, lambda _: None)
+
+
+def test_what_a_killed_copy_left_goes_with_the_next_one(backend: LocalBackend, source: Path) -> None:
+    left = backend.local_path("r", ".a.mp4.x1y2z3.part")
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    assert files(backend) == ["r/a.mp4"]
+
+
+def test_a_copy_that_was_overtaken_does_not_replace_the_later_one(backend: LocalBackend, source: Path) -> None:
+    later = source.with_name("later.mp4")
+    later.write_bytes(b"later")
+
+    def overtake(_sent: int) -> None:
+        backend.put(later, "r", "a.mp4", hashlib.sha256(b"later").hexdigest(), lambda _: None)
+
+    with pytest.raises(StorageError):
+        backend.put(source, "r", "a.mp4", SHA256, overtake)
+    assert b"".join(backend.open("r", "a.mp4")) == b"later"
+    assert files(backend) == ["r/a.mp4"]

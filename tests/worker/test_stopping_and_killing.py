@@ -12,6 +12,7 @@ import pytest
 from queue_app import queue
 from queue_app.models import JobEvent, VideoQueue, Worker
 from storage_app.models import Replica, VideoStore
+from tests.conftest import Client
 from tests.servers.origin import Origin, Slow, Stall
 from tests.servers.videos import Videos
 from tests.worker.conftest import RunningWorker, StartWorker, add, eventually, finished, in_status
@@ -156,6 +157,20 @@ def test_a_cancelled_download_stops_within_five_seconds_even_while_nothing_arriv
     eventually(lambda: not worker.scratch_files(), seconds=5)
     eventually(lambda: not any(_to_the_origin(process) for process in worker.tree()), seconds=5)
     assert in_status(job, "cancelled").lease_token is None
+
+
+def test_a_lane_goes_on_at_once_after_its_sessions_were_ended(
+    start_worker: StartWorker, origin: Origin, videos: Videos, client_connection: Client
+) -> None:
+    worker = start_worker()
+    url = origin.put("/a.mp4", videos.mp4.read_bytes())
+    assert finished(add(url, episode=1)).status == "ready"
+    client_connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND query ~ '^(LISTEN|SELECT id, lease_token FROM claim_videos)'"
+    )
+    assert finished(add(url, episode=2)).status == "ready"
+    assert b"Failed to pull task" not in (worker.data / "worker.log").read_bytes(), "a pusher died of it"
 
 
 def test_two_workers_of_one_name_are_refused(start_worker: StartWorker) -> None:

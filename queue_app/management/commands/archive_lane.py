@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from archive_site.process_tree import die_with_parent
@@ -31,7 +35,15 @@ class Command(BaseCommand):
         os.register_at_fork(after_in_child=die_with_parent)
         from django_q.cluster import Cluster
 
-        cluster = Cluster()
+        class LaneCluster(Cluster):  # type: ignore[misc]
+            """Ends even if its pool is deaf and never hears that it is to stop."""
+
+            def sig_handler(self, signum: int, frame: FrameType | None) -> None:
+                # The kernel ends this process then, although it waits for its children, and with it all of them.
+                signal.alarm(math.ceil(settings.SHUTDOWN_GRACE) + 1)
+                super().sig_handler(signum, frame)
+
+        cluster = LaneCluster()
         cluster.start()
         cluster.sentinel.join()
         sys.exit(cluster.sentinel.exitcode or 0)

@@ -1,6 +1,6 @@
--- Ends every lease that this worker holds: a download goes back to pending, an upload waits in the lane with its file. p_charge false gives the attempt back (a shutdown
--- is not the job's fault); true keeps it counted (the worker died, perhaps of this very job): out of attempts it fails.
--- Returns how many were given back.
+-- Ends every lease that this worker holds: a download goes back to pending, an upload waits in the lane with its file.
+-- p_charge false gives the attempt back (a shutdown is not the job's fault); true keeps it counted (the worker died,
+-- perhaps of this very job): out of attempts it fails. Returns how many were given back.
 CREATE OR REPLACE FUNCTION release_worker_videos(p_worker_id text, p_reason text, p_charge boolean) RETURNS integer
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -13,7 +13,7 @@ BEGIN
             WHEN status = 'uploading' THEN 'uploading'
             ELSE 'pending' END,
         attempt = CASE
-            WHEN status = 'uploading' THEN attempt + CASE WHEN p_charge THEN 1 ELSE 0 END
+            WHEN status = 'uploading' THEN least(attempt + CASE WHEN p_charge THEN 1 ELSE 0 END, max_attempts)
             WHEN p_charge THEN attempt
             ELSE greatest(attempt - 1, 0) END,
         retry_count = retry_count + CASE WHEN p_charge THEN 1 ELSE 0 END,
