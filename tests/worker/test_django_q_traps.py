@@ -85,8 +85,11 @@ def test_a_deaf_pool_that_is_told_to_stop_is_replaced(start_worker: StartWorker,
     assert finished(add(url, episode=0)).status == "ready"
     lane = lane_of(worker, Lane.DOWNLOAD)
     [sentinel] = lane.children()
-    for process in set(sentinel.children()) - helpers_of(sentinel):
+    before = set(sentinel.children())
+    helpers = helpers_of(sentinel)
+    for process in before - helpers:
         process.kill()
+    eventually(lambda: len(set(sentinel.children()) - before) == len(before - helpers))
     lane.terminate()
     assert finished(add(url, episode=1)).status == "ready"
     assert lane_of(worker, Lane.DOWNLOAD) != lane
