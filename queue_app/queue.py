@@ -49,7 +49,7 @@ class Enqueued:
 
 
 def enqueue_videos(videos: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> list[Enqueued]:
-    """`enqueue_video` for each of these (the key's fields, video_url, perhaps priority), all or none, in their order."""
+    """`enqueue_video` for each of these (key, video_url, perhaps priority), all or none; the results in their order."""
     rows = _rows("SELECT * FROM enqueue_videos(%s, %s) ORDER BY place", json.dumps(videos), dry_run)
     return [Enqueued(*row[1:]) for row in rows]
 
