@@ -55,11 +55,13 @@ def prioritise(ids: Iterable[UUID], priority: int) -> int:
 
 
 def drain(worker_ids: Iterable[str], *, draining: bool) -> list[str]:
-    """Has workers take no more downloads, or take them again; the ids of those that there are."""
+    """Has workers take no more downloads, or take them again, also if they pause; the ids of those that there are."""
     workers = Worker.objects.filter(pk__in=list(worker_ids))
     found = list(workers.order_by("pk").values_list("pk", flat=True))
-    workers.update(draining=draining)
-    if not draining:
+    if draining:
+        workers.update(draining=True)
+    else:
+        workers.update(draining=False, paused_until=None, pause_reason="")
         queue.wake_workers()
     return found
 

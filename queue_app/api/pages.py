@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -60,9 +60,6 @@ def _position(cursor: str) -> tuple[datetime, UUID]:
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
         moment, _, job_id = text.partition(" ")
-        at = datetime.fromisoformat(moment)
-        if at.tzinfo is None:
-            raise ValueError(moment)
-        return at, UUID(job_id)
-    except (ValueError, binascii.Error):
+        return datetime.fromisoformat(moment).astimezone(UTC), UUID(job_id)
+    except (ValueError, OverflowError, binascii.Error):
         raise ValidationError({"after": ["Send what the page before gave as next, or nothing."]}) from None

@@ -25,8 +25,8 @@ class Command(BaseCommand):
     """Exit code 0: all taken; 1: some were refused, the others are in; 130: interrupted, run it again."""
 
     help = (
-        "Enqueue the videos of a file: CSV with a header row, or JSON Lines, with mal_id, episode, provider, video_url, "
-        "resolution and priority (the last two optional). Running it again changes nothing."
+        "Enqueue the videos of a file: CSV with a header row, or JSON Lines, with mal_id, episode, provider, "
+        "video_url, resolution and priority (the last two optional). Running it again changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
