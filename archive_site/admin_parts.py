@@ -114,13 +114,13 @@ def age(moment: Any, suffix: str = "") -> SafeString | str:
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), moment, words)
 
 
-def until(moment: Any) -> SafeString | str:
-    """How long from now, where that is still to come."""
+def for_long(moment: Any) -> SafeString | str:
+    """How much longer something lasts that ends then; nothing once it is over."""
     if moment is None or moment <= now():
         return NOTHING
     words = timeuntil(moment, depth=1)
     words = "less than a minute" if words.startswith("0") else words
-    return format_html('<time datetime="{}" title="{}">in {}</time>', moment.isoformat(), moment, words)
+    return format_html('<time datetime="{}" title="until {}">for {}</time>', moment.isoformat(), moment, words)
 
 
 def log_changes(request: HttpRequest, changed: QuerySet[Any], message: str) -> None:

@@ -18,7 +18,7 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
 
-from archive_site.admin_parts import PlainAdmin, age, log_changes, pill, until
+from archive_site.admin_parts import PlainAdmin, age, for_long, log_changes, pill
 from queue_app.models import SourceHost
 from queue_app.queue import wake_workers
 
@@ -88,10 +88,10 @@ class SourceHostAdmin(PlainAdmin[SourceHost]):
             return pill("pending", "Rests")
         return pill("failed", "One at a time") if host.failures >= BREAKS_AT else pill("ready", "Open")
 
-    @admin.display(description="rests until", ordering="paused_until")
+    @admin.display(description="rests", ordering="paused_until")
     def rests(self, host: SourceHost) -> SafeString | str:
         """When it is tried again."""
-        return until(host.paused_until)
+        return for_long(host.paused_until)
 
     @admin.display(description="last change", ordering="updated_at")
     def changed(self, host: SourceHost) -> SafeString | str:

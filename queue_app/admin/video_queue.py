@@ -55,13 +55,11 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
 
     @admin.display(description="video", ordering="mal_id")
     def video(self, job: VideoQueue) -> SafeString:
-        """Work and episode, its priority if it has one, below them where it comes from."""
-        source = " · ".join(part for part in (job.provider, job.resolution) if part)
-        urgency = f" · priority {job.priority}" if job.priority else ""
-        return format_html(
-            "{} · episode {}{} <small>{}</small><small>{}</small>",
-            job.mal_id, job.episode, urgency, source, job.source_host,
-        )  # fmt: skip
+        """Work and episode, below them where it comes from, and its priority if it has one."""
+        urgency = f"priority {job.priority}" if job.priority else ""
+        source = " · ".join(part for part in (job.provider, job.resolution, urgency) if part)
+        html = "{} · episode {} <small>{}</small><small>{}</small>"
+        return format_html(html, job.mal_id, job.episode, source, job.source_host)
 
     @admin.display(description="status", ordering="status")
     def state(self, job: VideoQueue) -> SafeString:

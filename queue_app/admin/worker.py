@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
 
-from archive_site.admin_parts import NOTHING, ReadOnlyAdmin, age, log_changes, pill, shortened, until
+from archive_site.admin_parts import NOTHING, ReadOnlyAdmin, age, for_long, log_changes, pill, shortened
 from queue_app import steering
 from queue_app.counters import ALIVE_WITHIN
 from queue_app.models import VideoQueue, Worker
@@ -83,12 +83,12 @@ class WorkerAdmin(ReadOnlyAdmin[Worker]):
 
     @admin.display(description="takes no downloads")
     def pause(self, worker: Worker) -> SafeString | str:
-        """Until when, and why."""
+        """How much longer, and why."""
         if worker.draining:
             return "until told otherwise"
         if worker.paused_until is None or worker.paused_until <= now():
             return NOTHING
-        return format_html("{}: {}", until(worker.paused_until), shortened(worker.pause_reason))
+        return format_html("{}: {}", for_long(worker.paused_until), shortened(worker.pause_reason))
 
     @admin.display(description="jobs in work")
     def jobs(self, worker: Any) -> int:

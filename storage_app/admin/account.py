@@ -17,7 +17,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import now
 
-from archive_site.admin_parts import NOTHING, PlainAdmin, log_changes, shortened, size, until
+from archive_site.admin_parts import NOTHING, PlainAdmin, for_long, log_changes, shortened, size
 from storage_app.models import Replica, StorageAccount
 
 if TYPE_CHECKING:
@@ -86,10 +86,10 @@ class StorageAccountAdmin(PlainAdmin[StorageAccount]):
 
     @admin.display(description="paused")
     def pause(self, account: StorageAccount) -> SafeString | str:
-        """Until when, and why."""
+        """How much longer, and why."""
         if account.paused_until is None or account.paused_until <= now():
             return NOTHING
-        return format_html("{}: {}", until(account.paused_until), shortened(account.pause_reason))
+        return format_html("{}: {}", for_long(account.paused_until), shortened(account.pause_reason))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StorageAccount]:
         """With what lies there."""

@@ -128,7 +128,7 @@ def test_hosts_are_listed_with_their_state(operator: Client) -> None:
     SourceHost.objects.create(host="b.test", failures=5)
     SourceHost.objects.create(host="c.test", max_concurrent=2)
     page = text(operator.get(HOSTS))
-    assert "a.test Rests 7 in 1" in page
+    assert "a.test Rests 7 for 1" in page
     assert "b.test One at a time 5" in page
     assert "c.test Open 0 - 2" in page
 
@@ -178,7 +178,7 @@ def test_who_may_only_look_changes_no_host(viewer: Client) -> None:
 
 def test_workers_are_drained_and_take_jobs_again(operator: Client) -> None:
     worker = make_worker(paused_until=now() + timedelta(minutes=5), pause_reason="The disk is full.")
-    assert "Paused in 4 minutes : The disk is full." in text(operator.get(WORKERS))
+    assert "Paused for 4 minutes : The disk is full." in text(operator.get(WORKERS))
     assert messages(act(operator, WORKERS, "drain", [worker])) == ["1 worker takes no more downloads."]
     assert "Draining until told otherwise" in text(operator.get(WORKERS))
     assert messages(act(operator, WORKERS, "take_jobs", [worker])) == ["1 worker takes jobs again."]
@@ -200,7 +200,7 @@ def test_a_paused_account_says_why_and_resumes_with_the_uploads_that_wait_for_it
 ) -> None:
     make_account(tmp_path)
     job = upload_that_waits_for(account=1)
-    assert "in less than a minute : No room." in text(operator.get(ACCOUNTS))
+    assert "for less than a minute : No room." in text(operator.get(ACCOUNTS))
     answer = act(operator, ACCOUNTS, "resume", StorageAccount.objects.all())
     job.refresh_from_db()
     assert (messages(answer), job.not_before) == (["1 account resumed."], None)
