@@ -81,7 +81,7 @@ def check_url(url: str, policy: Policy) -> None:
 
     No network is used: a host name passes, except localhost.
     """
-    host, port = _host_and_port(url)
+    host, port = host_and_port(url)
     if (host, port) in policy.allow_hosts:
         return
     if host == "localhost" or host.endswith(".localhost"):
@@ -97,7 +97,7 @@ def resolve_and_check(url: str, policy: Policy, timeout: float = 2.0) -> None:
     A name that isn't resolved within `timeout` seconds passes: it is looked up again when it is connected to.
     """
     check_url(url, policy)
-    host, port = _host_and_port(url)
+    host, port = host_and_port(url)
     try:
         public_endpoints(host, port, policy, timeout)
     except OSError:
@@ -148,8 +148,8 @@ def _host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _host_and_port(url: str) -> tuple[str, int]:
-    """The normal host and the port of `url`; AddressRefused if its form leaves any doubt about them."""
+def host_and_port(url: str) -> tuple[str, int]:
+    """The normal host and the port of `url`. Raises AddressRefused if its form leaves any doubt about them."""
     if any(c.isspace() or unicodedata.category(c) in {"Cc", "Cf", "Cs"} for c in url):
         raise AddressRefused("The URL holds white space or control characters.")
     try:

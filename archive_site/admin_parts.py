@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from django.contrib import admin
+from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.paginator import Paginator
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator, capfirst
-from django.utils.timesince import timesince
+from django.utils.timesince import timesince, timeuntil
 from django.utils.timezone import now
 
 M = TypeVar("M", bound=Model)
@@ -111,6 +112,22 @@ def age(moment: Any, suffix: str = "") -> SafeString | str:
     words = timesince(moment, now(), depth=1)
     words = "just now" if words.startswith("0") else words + suffix
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), moment, words)
+
+
+def for_long(moment: Any) -> SafeString | str:
+    """How much longer something lasts that ends then; nothing once it is over."""
+    if moment is None or moment <= now():
+        return NOTHING
+    words = timeuntil(moment, depth=1)
+    words = "less than a minute" if words.startswith("0") else words
+    return format_html('<time datetime="{}" title="until {}">for {}</time>', moment.isoformat(), moment, words)
+
+
+def log_changes(request: HttpRequest, changed: QuerySet[Any], message: str) -> None:
+    """Writes down for each of these rows who changed it and what; call it before they leave the queryset."""
+    LogEntry.objects.log_actions(
+        user_id=request.user.pk or 0, queryset=changed, action_flag=CHANGE, change_message=message
+    )
 
 
 def size(number: int | None) -> str:

@@ -54,12 +54,23 @@ class TriggerToken(BearerToken):
     remedy = "Set TRIGGER_TOKEN (or HF_FILE_SALT) and restart."
 
 
+class ApiToken(BearerToken):
+    """The token of the routes that look at jobs and steer them."""
+
+    setting = "API_TOKEN"
+    remedy = "Set API_TOKEN (or TRIGGER_TOKEN, or HF_FILE_SALT) and restart."
+
+
 class BearerTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the OpenAPI document shows it."""
 
     target_class = BearerToken
     match_subclasses = True
-    name = "bearer"
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        """One scheme for each token."""
+        return str(self.target.setting).lower()
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
         """An HTTP bearer scheme."""

@@ -1,4 +1,4 @@
-"""Reading a JSON object from a request of unknown quality."""
+"""Reading JSON from a request of unknown quality."""
 
 from __future__ import annotations
 
@@ -20,24 +20,32 @@ class BodyTooLarge(APIException):
 
 
 def read_object(request: Request) -> dict[str, Any]:
-    """The body as a JSON object, whatever its Content-Type: many senders give none, curl gives a form's.
+    """The body as a JSON object. Raises ParseError (400) or BodyTooLarge (413)."""
+    return as_object(read_body(request))
 
-    Raises ParseError (400) or BodyTooLarge (413).
-    """
+
+def as_object(body: bytes) -> dict[str, Any]:
+    """These bytes as a JSON object. Raises ParseError."""
+    value = parse_json(body)
+    if not isinstance(value, dict):
+        raise ParseError('The body must be a JSON object, like {"name": "value"}.')
+    return value
+
+
+def parse_json(body: bytes) -> Any:
+    """The body as JSON, whatever its Content-Type: many senders give none, curl gives a form's. Raises ParseError."""
     try:
-        value = json.loads(_read(request), parse_constant=_refuse_constant, parse_int=_bounded_integer)
+        return json.loads(body, parse_constant=_refuse_constant, parse_int=_bounded_integer)
     except UnicodeDecodeError:
         raise ParseError("The body is not JSON: it is not valid UTF-8.") from None
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None
     except json.JSONDecodeError as error:
         raise ParseError(f"The body is not JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise ParseError('The body must be a JSON object, like {"mal_id": 1, …}.')
-    return value
 
 
-def _read(request: Request) -> bytes:
+def read_body(request: Request) -> bytes:
+    """The body's bytes. Raises ParseError or BodyTooLarge."""
     limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     if _declared_length(request) > limit:
         raise BodyTooLarge

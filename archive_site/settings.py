@@ -24,6 +24,7 @@ WORK_DIR = env.path("WORK_DIR", str(REELKEEP_DATA / "scratch"))
 SECRET_KEY = env.secret("SECRET_KEY", REELKEEP_DATA)
 HF_FILE_SALT = env.secret("HF_FILE_SALT", REELKEEP_DATA)
 TRIGGER_TOKEN = env.secret("TRIGGER_TOKEN", REELKEEP_DATA) or HF_FILE_SALT
+API_TOKEN = env.secret("API_TOKEN", REELKEEP_DATA) or TRIGGER_TOKEN
 ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD", REELKEEP_DATA)
 ADMIN_USERNAME = env.text("ADMIN_USERNAME", "admin")
 
@@ -172,6 +173,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
+    "ENUM_NAME_OVERRIDES": {"VideoStatus": "queue_app.states.VideoStatus"},
     "PREPROCESSING_HOOKS": ["archive_site.schema.one_path_each"],
 }
 

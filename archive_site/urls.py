@@ -13,6 +13,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 
 from archive_site.api_errors import NothingHere
 from archive_site.health import HealthView
+from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
 from queue_app.api.trigger import TriggerView
 from storage_app.api.stream import StreamAsItComesView, StreamView
@@ -39,6 +40,10 @@ urlpatterns = [
     *either("health", HealthView.as_view(), "health"),
     *either("trigger", TriggerView.as_view(), "trigger"),
     *either("status", StatusView.as_view(), "status"),
+    *either("api/v1/queue", QueueView.as_view(), "queue"),
+    *either("api/v1/queue/<uuid:job_id>", JobView.as_view(), "job"),
+    *either("api/v1/queue/<uuid:job_id>/cancel", CancelView.as_view(), "job-cancel"),
+    *either("api/v1/queue/<uuid:job_id>/requeue", RequeueView.as_view(), "job-requeue"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
     *either("api/schema", schema, "schema"),

@@ -7,7 +7,7 @@ fenced: called by a worker that no longer holds the lease they change nothing an
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -37,6 +37,21 @@ def enqueue_video(key: VideoKey, video_url: str) -> VideoQueue:
         [key.mal_id, key.episode, key.provider, video_url, key.resolution],
     )
     return rows[0]
+
+
+@dataclass(frozen=True)
+class Enqueued:
+    """What became of one video of a list. `before` is the status its job had; None: there was no job."""
+
+    job_id: UUID | None
+    status: str
+    before: str | None
+
+
+def enqueue_videos(videos: Sequence[Mapping[str, Any]], *, dry_run: bool = False) -> list[Enqueued]:
+    """`enqueue_video` for each of these (key, video_url, perhaps priority), all or none; the results in their order."""
+    rows = _rows("SELECT * FROM enqueue_videos(%s, %s) ORDER BY place", json.dumps(videos), dry_run)
+    return [Enqueued(*row[1:]) for row in rows]
 
 
 def claim_videos(lane: Lane, worker_id: str, *, capacity: int, limit: int, lease: timedelta) -> list[Lease]:
@@ -136,6 +151,11 @@ def cancel_videos(ids: Iterable[UUID], *, actor: str, reason: str) -> list[UUID]
 def get_queue_counts() -> dict[str, int]:
     """Jobs by status, and `archived` videos."""
     return dict(_rows("SELECT name, n FROM get_queue_counts()"))
+
+
+def wake_workers() -> None:
+    """Has idle workers look at the queue now rather than at their next poll."""
+    _rows("SELECT pg_notify('video_queue', 'pending')")
 
 
 def fold_queue_totals() -> int:

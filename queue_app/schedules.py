@@ -7,6 +7,7 @@ from typing import Any
 SCHEDULES: tuple[tuple[str, str, str, int | None], ...] = (
     ("Fold the totals", "queue_app.tasks.fold_totals", "I", 1),
     ("Purge old history", "queue_app.tasks.purge", "H", None),
+    ("Forget old idempotency keys", "queue_app.tasks.forget_answers", "H", None),
     ("Forget workers long gone", "queue_app.tasks.forget_workers", "D", None),
 )
 """Name, function, django-q2's schedule type (I: every so many minutes, H: hourly, D: daily), minutes."""

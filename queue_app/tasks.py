@@ -14,7 +14,8 @@ from django.conf import settings
 from django.db.models.functions import Now
 
 from queue_app import queue
-from queue_app.models import Worker
+from queue_app.idempotency import KEPT
+from queue_app.models import RememberedAnswer, Worker
 
 log = logging.getLogger(__name__)
 
@@ -42,4 +43,12 @@ def purge() -> int:
 def forget_workers() -> int:
     """Remove workers that were last heard of a month ago; how many."""
     removed, _ = Worker.objects.filter(last_heartbeat__lt=Now() - WORKERS_KEPT).delete()
+    return removed
+
+
+def forget_answers() -> int:
+    """Remove answers whose Idempotency-Key may be used afresh, in batches; how many."""
+    removed = 0
+    while batch := list(RememberedAnswer.objects.filter(at__lt=Now() - KEPT).values_list("pk", flat=True)[:BATCH]):
+        removed += RememberedAnswer.objects.filter(pk__in=batch).delete()[0]
     return removed

@@ -16,6 +16,7 @@ from archive_site.embedded_postgres import EmbeddedPostgres
 DATA = Path(tempfile.mkdtemp(prefix="reelkeep-tests-"))
 HF_FILE_SALT = "tests-file-salt"
 TRIGGER_TOKEN = "tests-trigger-token"
+API_TOKEN = "tests-api-token"
 
 for name in list(os.environ):
     if name.startswith(("HF_", "SPACES_", "AWS_")) or name in {"DATABASE_URL", "PUBLIC_URL", "WORK_DIR", "WORKER_ID"}:
@@ -25,6 +26,7 @@ os.environ.update(
     SECRET_KEY="tests-secret-key-that-is-long-enough-for-django-to-like-it",
     HF_FILE_SALT=HF_FILE_SALT,
     TRIGGER_TOKEN=TRIGGER_TOKEN,
+    API_TOKEN=API_TOKEN,
     DJANGO_SETTINGS_MODULE="archive_site.settings",
 )
 

@@ -11,10 +11,11 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 
 from queue_app.failures import FAILURE_CLASSES
-from queue_app.models import VideoQueue
+from queue_app.models import SourceHost, VideoQueue
 from queue_app.states import IN_WORK, VideoStatus
 
 PROVIDERS_FROM_NEWEST = 1000
+HOSTS_SHOWN = 30
 
 ACTIVITIES = {
     "in-work": ("In work", Q(status__in=IN_WORK)),
@@ -71,3 +72,23 @@ class ProviderFilter(SimpleListFilter):
         """By exact name."""
         value = self.value()
         return queryset.filter(provider=value) if value else queryset
+
+
+class SourceHostFilter(SimpleListFilter):
+    """What is unfinished of a host that gives trouble? (What is ready isn't asked for, nor in the index.)"""
+
+    title = "unfinished, by host"
+    parameter_name = "host"
+
+    def lookups(self, request: HttpRequest, model_admin: ModelAdmin[Any]) -> list[tuple[str, str]]:
+        """Hosts that failed lately or have a limit: there are few of them, and those are asked for."""
+        hosts = list(SourceHost.objects.order_by("-failures", "host").values_list("host", flat=True)[:HOSTS_SHOWN])
+        chosen = self.value()
+        if chosen and chosen not in hosts:
+            hosts.append(chosen)
+        return [(host, host) for host in hosts]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[VideoQueue]) -> QuerySet[VideoQueue]:
+        """By exact name and port."""
+        value = self.value()
+        return queryset.filter(source_host=value).exclude(status=VideoStatus.READY) if value else queryset

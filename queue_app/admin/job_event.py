@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from archive_site.admin_parts import NOTHING, duration, size
 from queue_app.models import JobEvent, VideoQueue
 
 NEWEST = 100
@@ -25,7 +26,7 @@ class JobEventInline(EventInline):
     extra = 0
     can_delete = False
     verbose_name_plural = "History"
-    fields = readonly_fields = ("at", "actor", "change", "attempt", "failure_class", "reason")
+    fields = readonly_fields = ("at", "actor", "change", "attempt", "moved", "took", "pace", "failure_class", "reason")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JobEvent]:
         """A job that flaps for weeks has more than a page can hold."""
@@ -38,6 +39,21 @@ class JobEventInline(EventInline):
     def change(self, event: JobEvent) -> str:
         """From which state to which."""
         return str(event)
+
+    @admin.display(description="moved")
+    def moved(self, event: JobEvent) -> str:
+        """Bytes of the attempt that ended here."""
+        return size(event.bytes_done)
+
+    @admin.display(description="took")
+    def took(self, event: JobEvent) -> str:
+        """How long that attempt lasted."""
+        return duration(event.seconds)
+
+    @admin.display(description="speed")
+    def pace(self, event: JobEvent) -> str:
+        """Of that attempt, on average."""
+        return NOTHING if event.speed is None else f"{size(event.speed)}/s"
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""

@@ -14,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from archive_site.admin_parts import NOTHING, PlainAdmin, age, duration, pill, progress_bar, shortened, size
-from queue_app.admin.actions import requeue, reset
-from queue_app.admin.filters import ActivityFilter, FailureClassFilter, ProviderFilter
+from queue_app.admin.actions import cancel, prioritise, requeue, reset
+from queue_app.admin.filters import ActivityFilter, FailureClassFilter, ProviderFilter, SourceHostFilter
 from queue_app.admin.forms import KEY_FIELDS, AddVideoForm, ChangeVideoForm
 from queue_app.admin.job_event import JobEventInline
 from queue_app.api.serializers import key_of
@@ -33,18 +33,18 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
     """Every job, newest first."""
 
     list_display = ("video", "state", "progress", "failures", "age")
-    list_filter = ("status", ActivityFilter, FailureClassFilter, ProviderFilter)
+    list_filter = ("status", ActivityFilter, FailureClassFilter, SourceHostFilter, ProviderFilter)
     search_fields = ("video_url",)
     search_help_text = "Part of a video URL, the number of a work, or the id of a job."
     ordering = ("-created_at",)
-    actions = [requeue, reset]
+    actions = [requeue, cancel, prioritise, reset]
     inlines = (JobEventInline,)
     readonly_fields = (
-        *KEY_FIELDS, "state", "progress", "stored", "stage", "attempt", "retry_count", "failure_class",
+        *KEY_FIELDS, "source_host", "state", "progress", "stored", "stage", "attempt", "retry_count", "failure_class",
         "error_message", "not_before", "worker_id", "lease_expires_at", "created_at", "updated_at", "id",
     )  # fmt: skip
     fieldsets = (
-        (None, {"fields": (KEY_FIELDS, "video_url", ("priority", "max_attempts"))}),
+        (None, {"fields": (KEY_FIELDS, "video_url", "source_host", ("priority", "max_attempts"))}),
         ("Now", {"fields": ("state", "progress", "stored", "worker_id", "stage", "lease_expires_at")}),
         (
             "Failures",
@@ -55,9 +55,11 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
 
     @admin.display(description="video", ordering="mal_id")
     def video(self, job: VideoQueue) -> SafeString:
-        """Work and episode, below them where it comes from."""
-        source = " · ".join(part for part in (job.provider, job.resolution) if part)
-        return format_html("{} · episode {} <small>{}</small>", job.mal_id, job.episode, source)
+        """Work and episode, below them where it comes from, and its priority if it has one."""
+        urgency = f"priority {job.priority}" if job.priority else ""
+        source = " · ".join(part for part in (job.provider, job.resolution, urgency) if part)
+        html = "{} · episode {} <small>{}</small><small>{}</small>"
+        return format_html(html, job.mal_id, job.episode, source, job.source_host)
 
     @admin.display(description="status", ordering="status")
     def state(self, job: VideoQueue) -> SafeString:

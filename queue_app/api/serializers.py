@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from django.conf import settings
 from rest_framework import serializers
 
-from archive_site.safe_http import AddressRefused, Policy, resolve_and_check
+from archive_site.safe_http import AddressRefused, Policy, check_url, resolve_and_check
 from queue_app.models import VideoQueue
 from queue_app.states import VideoStatus
 from storage_app import key_rules
@@ -18,19 +19,30 @@ from storage_app.playback.urls import stream_url
 T = TypeVar("T")
 
 URL_LENGTH = 8192
+PRIORITY_MIN, PRIORITY_MAX = -(2**15), 2**15 - 1
 
 
-def check_video_url(value: object) -> str:
-    """`value` if it may be fetched, else ValueError. Looks the host's name up; an unknown name passes."""
+def check_url_form(value: object) -> str:
+    """`value` if it is spelled like a URL that may be fetched, else ValueError. Looks nothing up."""
     if not isinstance(value, str):
         raise ValueError("Must be a string.")  # noqa: TRY004 (one exception for every refusal)
     if not 1 <= len(value) <= URL_LENGTH:
         raise ValueError(f"Must have 1 to {URL_LENGTH} characters.")
     try:
-        resolve_and_check(value, Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
+        check_url(value, Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
     except AddressRefused as refusal:
         raise ValueError(str(refusal)) from None
     return value
+
+
+def check_video_url(value: object) -> str:
+    """`check_url_form`, and the host's name is looked up; an unknown name passes."""
+    url = check_url_form(value)
+    try:
+        resolve_and_check(url, Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
+    except AddressRefused as refusal:
+        raise ValueError(str(refusal)) from None
+    return url
 
 
 class WorkIdField(serializers.IntegerField):
@@ -69,8 +81,9 @@ class VideoUrlField(serializers.CharField):
     """`video_url`."""
 
     def to_internal_value(self, data: object) -> str:
-        """A public http(s) URL."""
-        return _apply(check_video_url, data)
+        """A public http(s) URL; whoever checks many at once looks their hosts up by another way."""
+        rule: Callable[[object], str] = self.context.get("check_url", check_video_url)
+        return _apply(rule, data)
 
 
 class VideoRequestSerializer(serializers.Serializer[dict[str, Any]]):
@@ -96,8 +109,26 @@ class VideoRequestSerializer(serializers.Serializer[dict[str, Any]]):
     @property
     def key(self) -> VideoKey:
         """The natural key of valid data."""
-        data = self.validated_data
-        return VideoKey(data["mal_id"], data["episode"], data["provider"], data.get("resolution") or None)
+        return key_in(self.validated_data)
+
+
+class PriorityField(serializers.IntegerField):
+    """`priority`."""
+
+    def to_internal_value(self, data: object) -> int:
+        """An integer or its digits; no booleans, no floats."""
+        return _apply(priority_number, data)
+
+
+def priority_number(value: object) -> int:
+    """A priority, or ValueError with a sentence for the sender."""
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,6}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("Must be an integer.")  # noqa: TRY004 (one exception for every refusal)
+    if not PRIORITY_MIN <= value <= PRIORITY_MAX:
+        raise ValueError(f"Must be from {PRIORITY_MIN} to {PRIORITY_MAX}.")
+    return value
 
 
 class VideoJobSerializer(serializers.Serializer[VideoQueue]):
@@ -114,6 +145,29 @@ class VideoJobSerializer(serializers.Serializer[VideoQueue]):
     def get_stream_url(self, job: VideoQueue) -> str:
         """Where it can be played once it is ready."""
         return stream_url(key_of(job))
+
+
+class ListItemSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer to one item of a list: the job, or `errors` alone."""
+
+    id = serializers.UUIDField(required=False)
+    status = serializers.ChoiceField(VideoStatus.choices, required=False)
+    mal_id = serializers.IntegerField(required=False)
+    episode = serializers.IntegerField(required=False)
+    provider = serializers.CharField(required=False)
+    resolution = serializers.CharField(required=False, allow_null=True)
+    stream_url = serializers.CharField(required=False)
+    errors = serializers.DictField(  # type: ignore[assignment]
+        child=serializers.ListField(child=serializers.CharField()), required=False, help_text="Sentences by field."
+    )
+
+
+class TriggeredListSerializer(serializers.Serializer[dict[str, Any]]):
+    """The answer to a list."""
+
+    items = ListItemSerializer(many=True)
+    accepted = serializers.IntegerField()
+    refused = serializers.IntegerField()
 
 
 class QueueCountsSerializer(serializers.Serializer[dict[str, int]]):
@@ -138,6 +192,11 @@ class RefusedSerializer(serializers.Serializer[dict[str, Any]]):
     """Why a request was refused; with 400, each faulty field has a list of sentences instead."""
 
     detail = serializers.CharField(required=False)
+
+
+def key_in(data: Mapping[str, Any]) -> VideoKey:
+    """The natural key in valid data."""
+    return VideoKey(data["mal_id"], data["episode"], data["provider"], data.get("resolution") or None)
 
 
 def key_of(job: VideoQueue) -> VideoKey:

@@ -88,8 +88,14 @@ class VideoQueue(models.Model):
                 name="video_queue_in_work",
                 condition=Q(status__in=[VideoStatus.DOWNLOADING, VideoStatus.UPLOADING]),
             ),
-            models.Index(fields=["status", "-updated_at"], name="video_queue_status"),
-            models.Index(fields=["-created_at"], name="video_queue_newest"),
+            # The id makes the order total: pages follow one another at the same cost, also among rows of one moment.
+            models.Index(fields=["status", "-updated_at", "-id"], name="video_queue_status"),
+            models.Index(fields=["-created_at", "-id"], name="video_queue_newest"),
+            models.Index(
+                fields=["source_host", "-created_at", "-id"],
+                name="video_queue_unfinished_of_host",
+                condition=~Q(status=VideoStatus.READY),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -8,13 +8,16 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Max, QuerySet, Sum
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import now
 
-from archive_site.admin_parts import PlainAdmin, size
+from archive_site.admin_parts import NOTHING, PlainAdmin, for_long, log_changes, shortened, size
 from storage_app.models import Replica, StorageAccount
 
 if TYPE_CHECKING:
@@ -63,10 +66,30 @@ class StorageAccountAdmin(PlainAdmin[StorageAccount]):
     """Where copies go."""
 
     form = AccountForm
-    list_display = ("index", "kind", "username", "root", "enabled", "files", "used")
+    list_display = ("index", "kind", "username", "root", "enabled", "pause", "files", "used")
     list_display_links = ("index", "username")
     ordering = ("index",)
     fields = ("index", "kind", "username", "root", "enabled")
+    actions = ["resume"]
+
+    @admin.action(description="Resume now", permissions=["change"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[StorageAccount]) -> None:
+        """Ends pauses; uploads that wait for these accounts go on at once."""
+        paused = StorageAccount.objects.filter(pk__in=queryset.values_list("pk", flat=True), paused_until__gt=Now())
+        log_changes(request, paused, "Resumed in the admin.")
+        number = paused.update(paused_until=None, pause_reason="", pause_count=0)
+        skipped = queryset.count() - number
+        if number:
+            messages.success(request, f"{number} account{'' if number == 1 else 's'} resumed.")
+        if skipped:
+            messages.warning(request, f"{skipped} account{'' if skipped == 1 else 's'} skipped, not being paused.")
+
+    @admin.display(description="paused")
+    def pause(self, account: StorageAccount) -> SafeString | str:
+        """How much longer, and why."""
+        if account.paused_until is None or account.paused_until <= now():
+            return NOTHING
+        return format_html("{}: {}", for_long(account.paused_until), shortened(account.pause_reason))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StorageAccount]:
         """With what lies there."""
@@ -75,12 +98,12 @@ class StorageAccountAdmin(PlainAdmin[StorageAccount]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: StorageAccount | None = None) -> tuple[str, ...]:
         """The index is what stored videos name; changing it would make another account."""
-        return () if obj is None else ("index", "kind", "files", "used", "created_at")
+        return () if obj is None else ("index", "kind", "pause", "files", "used", "created_at")
 
     def get_fields(self, request: HttpRequest, obj: StorageAccount | None = None) -> tuple[str, ...]:
         """A new account has nothing on it yet."""
         form = ("index", "kind", "username", "root", "enabled")
-        return form if obj is None else (*form, "files", "used", "created_at")
+        return form if obj is None else (*form, "pause", "files", "used", "created_at")
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """The next free index."""

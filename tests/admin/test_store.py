@@ -162,8 +162,8 @@ def test_workers_show_whether_they_live_and_what_they_do(operator: Client, db: N
         mal_id=1, episode=1, provider="p", video_url="https://x/", status="downloading", worker_id="fresh"
     )
     page = text(operator.get("/admin/queue_app/worker/"))
-    assert "fresh h 1 1 Alive 1 2" in page
-    assert "lost h 1 1 Silent 0 2" in page
+    assert "fresh h 1 1 Alive - 1 2" in page
+    assert "lost h 1 1 Silent - 0 2" in page
 
 
 @pytest.mark.parametrize("path", ["", "%00/change/", "nobody/change/"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ VIDEO: dict[str, Any] = {
     "video_url": "https://93.184.216.34/video.mp4",
     "resolution": "720p",
 }
+
+LEASE = timedelta(seconds=30)
 
 Send = Callable[..., Any]
 

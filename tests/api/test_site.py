@@ -124,8 +124,8 @@ def test_without_a_database_clients_are_told_to_come_again(database_down: None, 
 def test_the_openapi_document_is_valid_and_shows_the_bearer_scheme(db: None) -> None:
     document = json.loads(Client().get("/api/schema", headers={"Accept": "application/json"}).content)
     validate_schema(document)  # type: ignore[no-untyped-call]
-    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
-    assert document["paths"]["/trigger"]["post"]["security"] == [{"bearer": []}]
+    assert document["components"]["securitySchemes"]["trigger_token"]["scheme"] == "bearer"
+    assert document["paths"]["/trigger"]["post"]["security"] == [{"trigger_token": []}]
     assert "/stream/{mal_id}/{episode}/{provider}/{resolution}" in document["paths"]
 
 

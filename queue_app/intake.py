@@ -1,0 +1,72 @@
+"""Lists of videos: each is looked at by itself, and what is in order is enqueued together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from rest_framework.exceptions import ValidationError
+
+from archive_site.address_lists import AddressChecks
+from archive_site.safe_http import Policy
+from queue_app import queue
+from queue_app.api.serializers import VideoRequestSerializer, check_url_form, key_in
+from queue_app.queue import Enqueued
+from storage_app.naming import VideoKey
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why an item isn't taken: sentences by field."""
+
+    errors: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An item that was enqueued (or would be), and what became of it."""
+
+    key: VideoKey
+    result: Enqueued
+
+
+class Intake:
+    """Reads what /trigger takes, many at a time. One of these may be used for list after list."""
+
+    def __init__(self, serializer: type[VideoRequestSerializer] = VideoRequestSerializer) -> None:
+        self._serializer = serializer(context={"check_url": check_url_form})
+        self._addresses = AddressChecks(Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
+
+    def check(self, items: Sequence[object]) -> list[dict[str, Any] | Refused]:
+        """Each item's valid data, or why it is refused. Looks names up; writes nothing."""
+        checked = [self._check(item) for item in items]
+        refusals = self._addresses.refusals({data["video_url"] for data in checked if not isinstance(data, Refused)})
+        return [
+            data
+            if isinstance(data, Refused) or data["video_url"] not in refusals
+            else Refused({"video_url": [refusals[data["video_url"]]]})
+            for data in checked
+        ]
+
+    def _check(self, item: object) -> dict[str, Any] | Refused:
+        if not isinstance(item, Mapping):
+            return Refused({"item": ["Must be a JSON object."]})
+        try:
+            data: dict[str, Any] = self._serializer.run_validation(dict(item))
+        except ValidationError as refusal:
+            return Refused({field: [str(s) for s in sentences] for field, sentences in _by_field(refusal).items()})
+        return data
+
+
+def enqueue(checked: Sequence[dict[str, Any] | Refused], *, dry_run: bool = False) -> list[Taken | Refused]:
+    """Enqueues what is in order, all or none; the answer for each item in its place."""
+    taken = [data for data in checked if not isinstance(data, Refused)]
+    results = iter(queue.enqueue_videos(taken, dry_run=dry_run) if taken else ())
+    return [data if isinstance(data, Refused) else Taken(key_in(data), next(results)) for data in checked]
+
+
+def _by_field(refusal: ValidationError) -> dict[str, list[Any]]:
+    detail: Any = refusal.detail
+    return detail if isinstance(detail, dict) else {"item": list(detail)}
