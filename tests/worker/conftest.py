@@ -103,6 +103,7 @@ def base_environment(origin: Origin) -> dict[str, str]:
         "PUBLIC_URL": "https://archive.example",
         "SHUTDOWN_GRACE": "5",
         "LEASE_SECONDS": "5",
+        "POLL_INTERVAL": "500",
     }
 
 
