@@ -15,7 +15,7 @@ BEGIN
         ) VALUES (
             NEW.id, coalesce(actor_, NEW.worker_id, OLD.worker_id, current_user), OLD.status, NEW.status, NEW.attempt,
             CASE WHEN NEW.retry_count > OLD.retry_count THEN NEW.failure_class ELSE '' END,
-            CASE WHEN OLD.lease_token IS NOT NULL THEN greatest(OLD.bytes_done, NEW.bytes_done) END,
+            CASE WHEN OLD.lease_token IS NOT NULL THEN nullif(greatest(OLD.bytes_done, NEW.bytes_done), 0) END,
             CASE WHEN OLD.lease_token IS NOT NULL THEN extract(epoch FROM now() - OLD.claimed_at) END,
             reason_
         );
