@@ -28,7 +28,8 @@ psql: .venv/run.ok ## Open the database of the running instance.
 
 .PHONY: test
 test: .venv/dev.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
-	@$(PYTHON) -m pytest $(TESTS)
+	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/chaos $(TESTS)
+	@$(if $(filter tests,$(TESTS)),$(PYTHON) -m pytest tests/chaos)
 
 .PHONY: chaos
 chaos: .venv/dev.ok ## Kill and suspend workers and database at random for MINUTES (5). CHAOS_SEED=… repeats the choices.

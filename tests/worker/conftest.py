@@ -57,8 +57,8 @@ class RunningWorker:
         return self.process.wait(DEADLINE)
 
     def scratch_files(self) -> list[Path]:
-        """What lies in its work folder."""
-        return [path for path in (self.data / "scratch").rglob("*") if path.is_file()]
+        """What lies in its work folder; folders may vanish meanwhile."""
+        return [Path(folder) / name for folder, _, names in os.walk(self.data / "scratch") for name in names]
 
 
 StartWorker = Callable[..., RunningWorker]
