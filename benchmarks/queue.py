@@ -45,28 +45,32 @@ def measure(
     report: Report, server: Server, contenders: list[Contender], options: argparse.Namespace, console: Console
 ) -> None:
     """All sections that are asked for, round by round."""
-    ours_ = contenders[0]
-    one_each = [contender for contender in contenders if not contender.is_variant]
     if "history" in options.sections:
         console.print(f"Filling databases with {', '.join(map(str, options.sizes))} rows…")
-        with history.aged_databases(server, ours_, options.sizes) as databases:
+        with history.aged_databases(server, contenders[0], options.sizes) as databases:
             for turn in range(options.rounds):
                 console.print(f"history, round {turn + 1}")
                 for aged in databases:
                     history.one_turn(report, aged, options.times)
     for turn in range(options.rounds):
         console.print(f"round {turn + 1} of {options.rounds}")
-        if "enqueue" in options.sections:
-            throughput.enqueue(report, server, one_each, options.seconds)
-        if "functions" in options.sections:
-            throughput.functions(report, server, one_each, options.processes, options.seconds)
-        if "workers" in options.sections:
-            for processes in options.processes:
-                for contender in contenders:
-                    throughput.workers(report, server, contender, processes, options.seconds)
-        if "wake" in options.sections:
-            for contender in one_each:
-                wakeup.wake_up(report, contender, options.times)
+        one_round(report, server, contenders, options)
+
+
+def one_round(report: Report, server: Server, contenders: list[Contender], options: argparse.Namespace) -> None:
+    """Every contender's turn at all that is asked for."""
+    one_each = [contender for contender in contenders if not contender.is_variant]
+    if "enqueue" in options.sections:
+        throughput.enqueue(report, server, one_each, options.seconds)
+    if "functions" in options.sections:
+        throughput.functions(report, server, one_each, options.processes, options.seconds)
+    if "workers" in options.sections:
+        for processes in options.processes:
+            for contender in contenders:
+                throughput.workers(report, server, contender, processes, options.seconds)
+    if "wake" in options.sections:
+        for contender in one_each:
+            wakeup.wake_up(report, contender, options.times)
 
 
 def peers(concurrency: int) -> list[Contender]:
@@ -107,7 +111,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--concurrency", type=int, default=10, help="procrastinate's jobs at once in a process (10)")
     parser.add_argument("--json", type=Path, help="write all values there")
     options = parser.parse_args()
-    full = {"rounds": 3, "seconds": 3.0, "times": 200, "processes": [1, 2, 8], "sizes": [10**3, 10**5, 10**6, 5 * 10**6]}
+    full = {
+        "rounds": 3,
+        "seconds": 3.0,
+        "times": 200,
+        "processes": [1, 2, 8],
+        "sizes": [10**3, 10**5, 10**6, 5 * 10**6],
+    }
     quick = {"rounds": 1, "seconds": 1.0, "times": 20, "processes": [2], "sizes": [10**3, 10**5]}
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:

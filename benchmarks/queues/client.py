@@ -34,7 +34,9 @@ def reelkeep(what: str) -> Step:
 
         def enqueue() -> int:
             number = next(episodes)
-            queue.enqueue_video(VideoKey(work + number % 1000, number, "bench", None), f"https://s.example/{number}.mp4")
+            queue.enqueue_video(
+                VideoKey(work + number % 1000, number, "bench", None), f"https://s.example/{number}.mp4"
+            )
             return 1
 
         return enqueue
@@ -43,21 +45,13 @@ def reelkeep(what: str) -> Step:
 
         def batch() -> int:
             client.execute(
-                "SELECT count(enqueue_video(%s + n %% 100, %s, 'bench', 'https://s.example/' || n || '.mp4'))"
-                " FROM generate_series(1, %s) n",
-                [work, next(episodes), BATCH],
-            )
-            return BATCH
-
-        def batch_many() -> int:
-            client.execute(
                 "SELECT count(enqueue_video(%s + n, %s, 'bench', 'https://s.example/' || n || '.mp4'))"
                 " FROM generate_series(1, %s) n",
                 [work, next(episodes), BATCH],
             )
             return BATCH
 
-        return batch_many
+        return batch
     name = f"client-{os.getpid()}"
 
     def claim_and_finish() -> int:

@@ -138,4 +138,3 @@ def _wait_for(url: str) -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
-

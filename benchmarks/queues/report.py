@@ -80,7 +80,12 @@ class Report:
             lines = [line for key, line in self._lines.items() if key[0] == section]
             for line in sorted(lines, key=lambda line: [one.what for one in lines].index(line.what)):
                 table.add_row(
-                    line.what, line.contender, _figure(line.median), line.unit, _range(line.values), self._ratio(line, baseline)
+                    line.what,
+                    line.contender,
+                    _figure(line.median),
+                    line.unit,
+                    _range(line.values),
+                    self._ratio(line, baseline),
                 )
             console.print(table)
         for aim in self.aims:

@@ -9,16 +9,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from archive_site.embedded_postgres import EmbeddedPostgres
+from archive_site.postgres_process import find_server
 from archive_site.process_tree import kill_trees
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -52,6 +54,11 @@ class Server:
             client.execute(statement)
         return "postgresql://{user}:{password}@{host}:{port}/{name}".format(**conninfo_to_dict(self._dsn), name=name)
 
+    def cpu_seconds(self) -> float:
+        """Used up to now by the server and by all that this process has started."""
+        server = find_server(self.folder / "postgres" / "cluster")
+        return _cpu_seconds(psutil.Process()) + (_cpu_seconds(server) if server else 0.0)
+
     def checkpoint(self) -> None:
         """Write everything out now, so that no contender pays for another's changes."""
         with psycopg.connect(self._dsn, autocommit=True) as client:
@@ -84,6 +91,15 @@ class Database:
     def close(self) -> None:
         """Let go of the database."""
         self._client.close()
+
+
+def _cpu_seconds(process: psutil.Process) -> float:
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
 
 
 def python(*words: str) -> list[str]:

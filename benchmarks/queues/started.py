@@ -14,6 +14,8 @@ def tell_started() -> None:
     """Nothing happens unless somebody wants to know."""
     if _ADDRESS:
         now = time.monotonic_ns()
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):  # nobody listens (yet)
-                sender.sendto(str(now).encode(), _ADDRESS)
+        with (
+            contextlib.suppress(FileNotFoundError, ConnectionRefusedError),  # nobody listens (yet)
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
+        ):
+            sender.sendto(str(now).encode(), _ADDRESS)

@@ -11,6 +11,7 @@ from benchmarks.queues.report import Report
 from benchmarks.queues.server import Server
 
 ENQUEUE, FUNCTIONS, WORKERS = "Enqueue", "Claim and finish, SQL alone", "Whole workers, no-op jobs"
+CPU = "The same, processor time a job (workers and server)"
 UNIT = "jobs/s"
 MOST_A_SECOND = 4000
 """More than this no contender does: how many jobs a run is given for each of its seconds."""
@@ -45,12 +46,13 @@ def workers(report: Report, server: Server, contender: Contender, processes: int
     with contender.workers(processes):
         server.checkpoint()
         contender.give(jobs := int(MOST_A_SECOND * seconds))
-        started = time.monotonic()
+        started, used = time.monotonic(), server.cpu_seconds()
         while (elapsed := time.monotonic() - started) < seconds and contender.done() < jobs:
             time.sleep(min(0.25, seconds - elapsed))
-        done, elapsed = contender.done(), time.monotonic() - started
+        done, elapsed, used = contender.done(), time.monotonic() - started, server.cpu_seconds() - used
         name = f"{processes} process" + "es" * (processes > 1)
         report.add(WORKERS, contender.name, name, UNIT, done / elapsed)
+        report.add(CPU, contender.name, name, "ms", 1000 * used / max(done, 1))
 
 
 def _rate_of_clients(contender: Contender, what: str, clients: int, seconds: float) -> float:
