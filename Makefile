@@ -47,6 +47,10 @@ types: .venv/dev.ok ## Check types.
 format: .venv/dev.ok ## Put the code in shape.
 	@$(PYTHON) -m ruff format . && $(PYTHON) -m ruff check --fix .
 
+.PHONY: bench-queue
+bench-queue: .venv/bench.ok ## Measure the queue beside its peers (ARGS=--quick for a minute's worth).
+	@$(PYTHON) -m benchmarks.queue $(ARGS)
+
 .PHONY: lock
 lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with hashes.
 	@for name in requirements requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
@@ -57,7 +61,7 @@ lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with h
 .PHONY: help
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*##/ {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*##/ {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches. Never touches the data.
@@ -82,4 +86,9 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 .venv/dev.ok: requirements-dev.txt .venv/run.ok
 	@echo "Installing what the tests and checks need (once)…"
 	@$(PIP_INSTALL) requirements-dev.txt
+	@touch $@
+
+.venv/bench.ok: benchmarks/requirements.txt .venv/run.ok
+	@echo "Installing the peers (once)…"
+	@$(PYTHON) -m pip install --disable-pip-version-check --quiet --no-input --requirement benchmarks/requirements.txt
 	@touch $@

@@ -188,6 +188,7 @@ _LANE: dict[str, Any] = {
     "timeout": 1_000_000,
     "retry": 2_000_000,
     "guard_cycle": 0.2,
+    "recycle": 500,
 }
 Q_CLUSTER: dict[str, Any] = {
     "name": "chores",

@@ -86,7 +86,7 @@ class VideoQueueBroker(Broker):  # type: ignore[misc]
         connection.ensure_connection()
         if self._listening is not connection.connection:
             with connection.cursor() as cursor:
-                cursor.execute("LISTEN video_queue")
+                cursor.execute(f"LISTEN video_queue_{self.lane}")
             self._listening = connection.connection
             self._poll_at = 0.0
 

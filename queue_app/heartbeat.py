@@ -88,11 +88,11 @@ class Heartbeat:
         beat = min(BEAT_SECONDS, self._period.total_seconds() / 4)
         before = (time.monotonic(), 0, self.stage)
         try:
-            while not self._stopped.is_set() and not self._lost.is_set():
+            # The claim has just written the lease: the first beat can wait, and a job that is done by then needs none.
+            while not self._stopped.wait(beat) and not self._lost.is_set():
                 now = (time.monotonic(), self._bytes_done, self.stage)
                 self._beat(_speed(before, now))
                 before = now
-                self._stopped.wait(beat)
         finally:
             connection.close()
 

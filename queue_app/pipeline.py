@@ -27,8 +27,10 @@ from queue_app.media.probe import probe
 from queue_app.media.proof import PROOF_SECONDS, prove, sha256_file
 from queue_app.media.remux import needs_remux, remux_to_mp4
 from queue_app.models import VideoQueue
+from queue_app.next_job import Spell
 from queue_app.patience import through_outages
 from queue_app.queue import Lease
+from queue_app.states import Lane
 from storage_app.backends import backend_for
 from storage_app.backends.base import StorageError
 from storage_app.models import Replica
@@ -45,19 +47,26 @@ class ArtifactLost(Internal):
 
 def run_download(job_id: str, token: str) -> None:
     """Task of the download lane: fetch, remux if need be, prove whole, hand over to the upload lane."""
-    _run(Lease(UUID(job_id), UUID(token)), "download", _download)
+    _run_all(Lane.DOWNLOAD, Lease(UUID(job_id), UUID(token)), _download)
 
 
 def run_upload(job_id: str, token: str) -> None:
     """Task of the upload lane: copy to every account that lacks it, then publish."""
-    _run(Lease(UUID(job_id), UUID(token)), "upload", _upload)
+    _run_all(Lane.UPLOAD, Lease(UUID(job_id), UUID(token)), _upload)
 
 
-def _run(lease: Lease, stage: str, work: Callable[[VideoQueue, Lease, Heartbeat], None]) -> None:
+def _run_all(lane: Lane, lease: Lease, work: Callable[[VideoQueue, Lease, Heartbeat], None]) -> None:
+    spell = Spell(lane)
     job = through_outages(lambda: VideoQueue.objects.filter(id=lease.job_id, lease_token=lease.token).first())
     if job is None:
         log.info("Job %s: the lease is gone, nothing done.", lease.job_id)
         return
+    while job is not None and job.lease_token is not None:
+        _run(job, Lease(job.id, job.lease_token), lane.value, work)
+        job = spell.next_job()
+
+
+def _run(job: VideoQueue, lease: Lease, stage: str, work: Callable[[VideoQueue, Lease, Heartbeat], None]) -> None:
     try:
         with Heartbeat(lease, timedelta(seconds=settings.LEASE_SECONDS), stage) as heartbeat:
             work(job, lease, heartbeat)

@@ -60,6 +60,19 @@ def claim_videos(lane: Lane, worker_id: str, *, capacity: int, limit: int, lease
     return [Lease(*row) for row in _rows(statement, lane.value, worker_id, capacity, limit, lease)]
 
 
+def claim_video(lane: Lane, worker_id: str, *, capacity: int, lease: timedelta) -> VideoQueue | None:
+    """One job of the lane as it is after the claim, within the same limits; None when there is none."""
+    jobs: RawQuerySet[VideoQueue] = VideoQueue.objects.raw(
+        "SELECT * FROM claim_videos(%s, %s, %s, 1, %s)", [lane.value, worker_id, capacity, lease]
+    )
+    return next(iter(jobs), None)
+
+
+def wake(lane: Lane) -> None:
+    """Have the lane's workers look at the queue."""
+    _value("SELECT pg_notify(%s, '')", f"video_queue_{lane}")
+
+
 def heartbeat_video(
     lease: Lease, period: timedelta, stage: str, bytes_done: int, bytes_total: int | None, speed: int | None
 ) -> bool:

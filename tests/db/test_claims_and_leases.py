@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from queue_app import queue
 from queue_app.failures import BadSource, Transient
-from queue_app.models import JobEvent, VideoQueue, Worker
+from queue_app.models import JobEvent, SourceHost, VideoQueue, Worker
 from queue_app.queue import Lease
 from queue_app.states import Lane
 from storage_app.naming import VideoKey
@@ -192,8 +192,30 @@ def test_every_change_of_state_is_in_the_history() -> None:
     ]
 
 
-def test_a_change_of_the_queue_wakes_the_workers(connect: Callable[[], Client]) -> None:
+def test_a_change_of_the_queue_wakes_the_lane_that_has_something_to_do(connect: Callable[[], Client]) -> None:
     listener = connect()
-    listener.execute("LISTEN video_queue")
+    listener.execute("LISTEN video_queue_download")
+    listener.execute("LISTEN video_queue_upload")
     add()
-    assert [notice.payload for notice in listener.notifies(timeout=5, stop_after=1)] == ["pending"]
+    assert [notice.channel for notice in listener.notifies(timeout=5, stop_after=1)] == ["video_queue_download"]
+    [lease] = claim()
+    queue.finish_download(lease, {"size": 1})
+    assert [notice.channel for notice in listener.notifies(timeout=5, stop_after=1)] == ["video_queue_upload"]
+
+
+def test_a_free_slot_at_a_host_with_a_limit_wakes_the_other_workers(connect: Callable[[], Client]) -> None:
+    [job] = add()
+    SourceHost.objects.create(host=job.source_host, max_concurrent=1)
+    [lease] = claim()
+    listener = connect()
+    listener.execute("LISTEN video_queue_download")
+    queue.finish_download(lease, {"size": 1})
+    assert [notice.channel for notice in listener.notifies(timeout=5, stop_after=1)] == ["video_queue_download"]
+
+
+def test_one_claimed_job_comes_whole() -> None:
+    [job] = add()
+    claimed = queue.claim_video(Lane.DOWNLOAD, "w1", capacity=1, lease=LEASE)
+    assert claimed is not None
+    assert (claimed.id, claimed.status, claimed.video_url) == (job.id, "downloading", job.video_url)
+    assert queue.claim_video(Lane.DOWNLOAD, "w1", capacity=1, lease=LEASE) is None

@@ -11,9 +11,11 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from archive_site.process_tree import die_with_parent
 from queue_app.lanes import CHORES
+from queue_app.next_job import stop_going_on
 from queue_app.states import Lane
 
 
@@ -39,10 +41,14 @@ class Command(BaseCommand):
             """Ends even if its pool is deaf and never hears that it is to stop."""
 
             def sig_handler(self, signum: int, frame: FrameType | None) -> None:
+                stop_going_on()
                 # The kernel ends this process then, although it waits for its children, and with it all of them.
                 signal.alarm(math.ceil(settings.SHUTDOWN_GRACE) + 1)
                 super().sig_handler(signum, frame)
 
+        if options["lane"] in Lane.values:
+            # A connection for each process, not for each task. One that has broken is replaced by `through_outages`.
+            connections.settings[DEFAULT_DB_ALIAS]["CONN_MAX_AGE"] = None
         cluster = LaneCluster()
         cluster.start()
         cluster.sentinel.join()

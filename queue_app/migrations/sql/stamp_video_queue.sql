@@ -1,5 +1,6 @@
--- Keeps updated_at at the last status change and source_host in step with the URL, and wakes the workers: either there
--- is something new to do, or a slot is free.
+-- Keeps updated_at at the last status change and source_host in step with the URL, and wakes the lane that has something
+-- new to do. A slot that becomes free wakes nobody: its process looks for the next job itself (next_job.py). Only a
+-- source host with a limit may have kept other workers waiting.
 CREATE OR REPLACE FUNCTION stamp_video_queue() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -10,8 +11,14 @@ BEGIN
         END IF;
         NEW.updated_at := now();
     END IF;
-    IF NEW.status <> 'downloading' THEN
-        PERFORM pg_notify('video_queue', NEW.status);
+    IF NEW.status = 'uploading' THEN
+        PERFORM pg_notify('video_queue_upload', '');
+    END IF;
+    IF NEW.status = 'pending' OR TG_OP = 'UPDATE' AND OLD.status = 'downloading' AND EXISTS (
+        SELECT 1 FROM source_host h
+        WHERE h.host = NEW.source_host AND (h.max_concurrent IS NOT NULL OR h.failures >= 5))
+    THEN
+        PERFORM pg_notify('video_queue_download', '');
     END IF;
     RETURN NEW;
 END $$;
