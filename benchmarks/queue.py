@@ -118,7 +118,7 @@ def parse() -> argparse.Namespace:
         "processes": [1, 2, 8],
         "sizes": [10**3, 10**5, 10**6, 5 * 10**6],
     }
-    quick = {"rounds": 1, "seconds": 1.0, "times": 20, "processes": [2], "sizes": [10**3, 10**5]}
+    quick = {"rounds": 1, "seconds": 0.5, "times": 10, "processes": [2], "sizes": [10**3, 10**5]}
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
