@@ -57,7 +57,7 @@ def run_upload(job_id: str, token: str) -> None:
 
 def _run_all(lane: Lane, lease: Lease, work: Callable[[VideoQueue, Lease, Heartbeat], None]) -> None:
     spell = Spell(lane)
-    job = through_outages(lambda: VideoQueue.objects.filter(id=lease.job_id, lease_token=lease.token).first())
+    job = through_outages(lambda: queue.start_video(lease, lane.value))
     if job is None:
         log.info("Job %s: the lease is gone, nothing done.", lease.job_id)
         return

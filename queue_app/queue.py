@@ -61,9 +61,17 @@ def claim_videos(lane: Lane, worker_id: str, *, capacity: int, limit: int, lease
 
 
 def claim_video(lane: Lane, worker_id: str, *, capacity: int, lease: timedelta) -> VideoQueue | None:
-    """One job of the lane as it is after the claim, within the same limits; None when there is none."""
+    """One job of the lane for the calling process to start at once, within the same limits; None when there is none."""
     jobs: RawQuerySet[VideoQueue] = VideoQueue.objects.raw(
-        "SELECT * FROM claim_videos(%s, %s, %s, 1, %s)", [lane.value, worker_id, capacity, lease]
+        "SELECT * FROM claim_videos(%s, %s, %s, 1, %s, true)", [lane.value, worker_id, capacity, lease]
+    )
+    return next(iter(jobs), None)
+
+
+def start_video(lease: Lease, stage: str) -> VideoQueue | None:
+    """Says that a task has begun with a claimed job; the job, or None when the lease was lost."""
+    jobs: RawQuerySet[VideoQueue] = VideoQueue.objects.raw(
+        "SELECT * FROM start_video(%s, %s, %s)", [lease.job_id, lease.token, stage]
     )
     return next(iter(jobs), None)
 

@@ -16,6 +16,7 @@ class Migration(migrations.Migration):
         run_function("enqueue_video"),
         run_function("claim_pending_videos"),
         run_function("claim_videos"),
+        run_function("start_video"),
         run_function("heartbeat_video"),
         run_function("finish_download"),
         run_function("upsert_video_store"),

@@ -1,16 +1,18 @@
 -- Gives a worker up to p_limit jobs of a lane, never more than leave it p_capacity at once, each under a fresh lease.
 -- download: any due pending job whose source host does not rest, by priority, then in turns. upload: what this worker
 -- itself has downloaded (the bytes lie on its disk). A draining worker gets nothing new to download; a paused one neither.
--- The stage is 'claimed' until the first heartbeat says that the job has started.
+-- The stage is 'claimed' until start_video says that the job has started; p_started: the caller has the process for it.
 -- The attempt is counted here, at the start of a download, so that an attempt that kills its worker counts too.
 CREATE OR REPLACE FUNCTION claim_videos(
-    p_lane text, p_worker_id text, p_capacity integer, p_limit integer, p_lease interval
+    p_lane text, p_worker_id text, p_capacity integer, p_limit integer, p_lease interval,
+    p_started boolean DEFAULT false
 ) RETURNS SETOF video_queue
 LANGUAGE plpgsql
 -- Plans are kept with the connection: no statistics of a table that was small a moment ago may choose to read it all.
 SET enable_seqscan = off AS $$
 DECLARE
     lane_status text := CASE p_lane WHEN 'download' THEN 'downloading' WHEN 'upload' THEN 'uploading' END;
+    stage_ text := CASE WHEN p_started THEN p_lane ELSE 'claimed' END;
     in_work integer;
     free integer;
 BEGIN
@@ -39,7 +41,7 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         )
         UPDATE video_queue q
-        SET not_before = NULL, stage = 'claimed', claimed_at = now(), lease_token = gen_random_uuid(),
+        SET not_before = NULL, stage = stage_, claimed_at = now(), lease_token = gen_random_uuid(),
             lease_expires_at = now() + p_lease, bytes_done = 0, bytes_total = NULL, speed = NULL
         FROM due WHERE q.id = due.id
         RETURNING q.*;
@@ -67,7 +69,7 @@ BEGIN
             FOR UPDATE SKIP LOCKED
         )
         UPDATE video_queue q
-        SET status = 'downloading', attempt = q.attempt + 1, not_before = NULL, stage = 'claimed',
+        SET status = 'downloading', attempt = q.attempt + 1, not_before = NULL, stage = stage_,
             worker_id = p_worker_id, claimed_at = now(), lease_token = gen_random_uuid(),
             lease_expires_at = now() + p_lease, bytes_done = 0, bytes_total = NULL, speed = NULL, artifact = NULL
         FROM due WHERE q.id = due.id
