@@ -45,6 +45,7 @@ class VideoQueueBroker(Broker):  # type: ignore[misc]
             self._listen()
             leases = self._claim()
             if leases:
+                log.debug("%s lane: claimed %s.", self.lane, ", ".join(str(lease.job_id) for lease in leases))
                 return [(str(lease.job_id), SignedPackage.dumps(_task(self.lane, lease))) for lease in leases]
             self._wait()
         except (DatabaseError, InterfaceError, psycopg.Error) as error:  # the listening connection is psycopg's own

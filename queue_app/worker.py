@@ -95,7 +95,8 @@ class ArchiveWorker:
             Worker.objects.filter(id=self.id).update(last_heartbeat=Now())
             if released := queue.release_expired_leases(SILENCE):
                 log.warning("Took back %d jobs whose worker stopped answering.", released)
-            scratch.sweep(self.id)
+            removed = scratch.sweep(self.id)
+            log.debug("Heartbeat written; %d jobs taken back, %d folders removed.", released, removed)
         except (DatabaseError, InterfaceError) as error:
             log.warning("The database can't be reached (%s); jobs in work go on.", type(error).__name__)
             connection.close()

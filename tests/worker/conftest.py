@@ -45,6 +45,7 @@ class RunningWorker:
 
     process: subprocess.Popen[bytes]
     data: Path
+    log_start: int = 0
 
     def tree(self) -> list[psutil.Process]:
         """The process and all that it has started."""
@@ -55,6 +56,15 @@ class RunningWorker:
         """Send a signal and wait for the end; the exit code."""
         self.process.send_signal(signum)
         return self.process.wait(DEADLINE)
+
+    def stop_when_up(self) -> None:
+        """Stop it in order, once it has begun its work."""
+        eventually(lambda: self.said(b"takes up to"))
+        assert self.stop() == 0
+
+    def said(self, words: bytes) -> bool:
+        """Whether this process, not an earlier one of its host, has logged the words."""
+        return words in (self.data / "worker.log").read_bytes()[self.log_start :]
 
     def scratch_files(self) -> list[Path]:
         """What lies in its work folder; folders may vanish meanwhile."""
@@ -75,6 +85,7 @@ def start_worker(
         folder = tmp_path / data
         folder.mkdir(exist_ok=True)
         log = (folder / "worker.log").open("ab")
+        log_start = log.tell()
         process = subprocess.Popen(
             [sys.executable, "manage.py", "archive_worker"],
             cwd=settings.BASE_DIR,
@@ -83,7 +94,7 @@ def start_worker(
             stderr=log,
         )
         log.close()
-        started.append(RunningWorker(process, folder))
+        started.append(RunningWorker(process, folder, log_start))
         return started[-1]
 
     yield start

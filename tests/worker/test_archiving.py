@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from django.db import connection
 
 from queue_app.models import JobEvent, VideoQueue, Worker
 from storage_app.models import Replica, StorageAccount, VideoStore
@@ -135,3 +136,23 @@ def test_archiving_again_replaces_the_content_on_every_account(
     assert finished(job).status == "ready"
     assert [path.read_bytes() for path in copies(accounts)] == [other] * 2
     assert Replica.objects.count() == 2
+
+
+def test_a_made_up_name_stays_the_workers_over_a_restart(start_worker: StartWorker) -> None:
+    start_worker().stop_when_up()
+    start_worker().stop_when_up()
+    [row] = queue_stats()
+    assert row["id"]
+    assert (row["active_jobs"], row["done"], row["failed"]) == (0, 0, 0)
+
+
+def test_debug_makes_the_worker_talkative(start_worker: StartWorker) -> None:
+    worker = start_worker(DEBUG="true")
+    eventually(lambda: worker.said(b" DEBUG "))
+
+
+def queue_stats() -> list[dict[str, object]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM get_worker_stats()")
+        names = [column.name for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
