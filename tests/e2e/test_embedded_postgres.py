@@ -454,10 +454,11 @@ def start_and_stop(data: Path) -> str:
 
 
 def as_nobody(function: Callable[[Path], str], data: Path) -> str:
-    """What the function returns in a process of an ordinary account."""
+    """What the function returns in a process of an ordinary account, which has an installation of its own."""
+    installed = binaries_for(Account(NOBODY, NOBODY)).parents[2]
     context = multiprocessing.get_context("fork")
     mine, theirs = context.Pipe()
-    process = context.Process(target=_drop_and_call, args=(theirs, function, data))
+    process = context.Process(target=_drop_and_call, args=(theirs, function, data, installed))
     process.start()
     theirs.close()
     assert mine.poll(60), "no answer in time"
@@ -466,7 +467,8 @@ def as_nobody(function: Callable[[Path], str], data: Path) -> str:
     return answer
 
 
-def _drop_and_call(answers: Connection, function: Callable[[Path], str], data: Path) -> None:
+def _drop_and_call(answers: Connection, function: Callable[[Path], str], data: Path, installed: Path) -> None:
+    sys.path.insert(0, str(installed))  # ours may lie below a folder that is closed to them, as a fresh clone does
     os.setgroups([])
     os.setgid(NOBODY)
     os.setuid(NOBODY)
