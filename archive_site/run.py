@@ -24,9 +24,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 from archive_site import env, first_start
 from archive_site.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
+from archive_site.kept_process import BASE_DIR, KeptProcess
 
-BASE_DIR = Path(__file__).resolve().parent.parent
-RESTART_SECONDS = 2.0
 SAME_SIGNAL_SECONDS = 1.0
 
 
@@ -34,45 +33,13 @@ class RunError(Exception):
     """It can't start; the message says why and what to do."""
 
 
-class Service:
-    """One of the two long-running programs, in a session of its own so that the terminal's Ctrl-C reaches only us."""
+class Service(KeptProcess):
+    """One of the two long-running programs."""
 
     def __init__(self, name: str, command: list[str], log: Path | None) -> None:
-        self.name = name
-        self._command = command
-        self._log = log
-        self._process: subprocess.Popen[bytes] | None = None
-        self._start_at = 0.0
-
-    def keep_running(self) -> None:
-        """Start it unless it runs; what died is started again after a short rest."""
-        if self.alive or time.monotonic() < self._start_at:
-            return
-        if self._process is not None:
-            say(f"The {self.name} ended with {self._process.returncode}; starting it again.")
-        self._start_at = time.monotonic() + RESTART_SECONDS
-        output = None if self._log is None else self._log.open("ab")
-        self._process = subprocess.Popen(
-            self._command,
-            cwd=BASE_DIR,
-            env={**os.environ, "REELKEEP_PARENT": str(os.getpid())},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+        super().__init__(
+            command, output=log, died=lambda status: say(f"The {name} ended with {status}; starting it again.")
         )
-        if output is not None:
-            output.close()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the process runs."""
-        return self._process is not None and self._process.poll() is None
-
-    def signal(self, signum: signal.Signals) -> None:
-        """Pass a signal on, if the process still runs."""
-        if self._process is not None and self.alive:
-            self._process.send_signal(signum)
 
 
 class Runner:

@@ -118,7 +118,7 @@ class ArchiveWorker:
         log.info("Stopping: running videos have %g s to finish.", settings.SHUTDOWN_GRACE)
         deadline = time.monotonic() + settings.SHUTDOWN_GRACE
         for lane in self.lanes:
-            lane.stop()
+            lane.signal(signal.SIGTERM)
         while any(lane.alive for lane in self.lanes) and self._signals < 2 and time.monotonic() < deadline:
             self._heartbeat()
             time.sleep(TICK_SECONDS)

@@ -30,9 +30,9 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Run the lane's cluster until it is stopped."""
-        if os.environ.get("Q_CLUSTER_NAME") != options["lane"]:
+        if os.environ.get("Q_CLUSTER_NAME") != options["lane"] or "REELKEEP_PARENT" not in os.environ:
             raise CommandError("Run manage.py archive_worker: it starts the lanes.")
-        die_with_parent(parent=int(os.environ["REELKEEP_LANE_PARENT"]))
+        die_with_parent(parent=int(os.environ["REELKEEP_PARENT"]))
         # Every process that the cluster forks (sentinel, pusher, monitor, workers) dies with the one that forked it.
         os.register_at_fork(after_in_child=die_with_parent)
         from django_q.cluster import Cluster
