@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -51,6 +52,18 @@ class RunningWorker:
         """The process and all that it has started."""
         main = psutil.Process(self.process.pid)
         return [main, *main.children(recursive=True)]
+
+    def connected_to(self, origin: Origin) -> list[psutil.Process]:
+        """Its processes that hold a connection to the origin."""
+        found = []
+        for process in self.tree():
+            # One that is just ending may be looked into by nobody.
+            with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+                if any(
+                    link.raddr and link.raddr.port == origin.host_port[1] for link in process.net_connections("tcp")
+                ):
+                    found.append(process)
+        return found
 
     def stop(self, signum: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait for the end; the exit code."""

@@ -54,7 +54,7 @@ def test_a_task_that_always_kills_its_process_fails_at_last(
     job = add(url, max_attempts=2)
 
     def kill_until_it_failed() -> bool:
-        for process in connected_to(origin, worker):
+        for process in worker.connected_to(origin):
             process.kill()
         job.refresh_from_db()
         return job.status == "failed"
@@ -146,13 +146,3 @@ def send(processes: list[psutil.Process], signum: signal.Signals) -> None:
     for process in processes:
         with suppress(psutil.NoSuchProcess):
             process.send_signal(signum)
-
-
-def connected_to(origin: Origin, worker: RunningWorker) -> list[psutil.Process]:
-    """The worker's processes that hold a connection to the origin."""
-    found = []
-    for process in worker.tree():
-        with suppress(psutil.NoSuchProcess):
-            if any(link.raddr and link.raddr[1] == origin.host_port[1] for link in process.net_connections("tcp")):
-                found.append(process)
-    return found

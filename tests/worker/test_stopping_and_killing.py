@@ -15,7 +15,7 @@ from storage_app.models import Replica, VideoStore
 from tests.conftest import Client
 from tests.servers.origin import Origin, Slow, Stall
 from tests.servers.videos import Videos
-from tests.worker.conftest import RunningWorker, StartWorker, add, eventually, finished, in_status
+from tests.worker.conftest import StartWorker, add, eventually, finished, in_status
 
 
 @pytest.fixture
@@ -61,7 +61,8 @@ def test_a_job_survives_the_death_of_its_task(start_worker: StartWorker, origin:
     job = add(slow_url)
     downloading(job)
     origin.misbehave("/slow.mp4")
-    _busiest(worker).kill()
+    [task] = worker.connected_to(origin)
+    task.kill()
     assert finished(job).status == "ready"
     assert worker.process.poll() is None
 
@@ -155,7 +156,7 @@ def test_a_cancelled_download_stops_within_five_seconds_even_while_nothing_arriv
     downloading(job)
     queue.cancel_videos([job.id], actor="ann", reason="not ours")
     eventually(lambda: not worker.scratch_files(), seconds=5)
-    eventually(lambda: not any(_to_the_origin(process) for process in worker.tree()), seconds=5)
+    eventually(lambda: not worker.connected_to(origin), seconds=5)
     assert in_status(job, "cancelled").lease_token is None
 
 
@@ -190,15 +191,3 @@ def test_two_workers_share_one_data_folder_under_two_names(
     url = origin.put("/a.mp4", videos.mp4.read_bytes())
     jobs = [add(url, episode=episode) for episode in range(6)]
     assert [finished(job).status for job in jobs] == ["ready"] * 6
-
-
-def _busiest(worker: RunningWorker) -> psutil.Process:
-    """The process that holds the connection to the origin."""
-    return next(process for process in worker.tree() if _to_the_origin(process))
-
-
-def _to_the_origin(process: psutil.Process) -> bool:
-    """Whether the process is connected to where the jobs' videos are."""
-    urls = VideoQueue.objects.values_list("video_url", flat=True)
-    ports = {int(url.rsplit(":", 1)[1].split("/")[0]) for url in urls}
-    return any(link.raddr and link.raddr.port in ports for link in process.net_connections("tcp"))
