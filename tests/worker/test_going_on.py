@@ -182,8 +182,5 @@ def test_an_account_that_is_repaired_gets_its_copy_and_the_others_are_left_alone
 
 def task_of(worker: RunningWorker, origin: Origin) -> psutil.Process:
     """The process that downloads."""
-    port = origin.host_port[1]
-    for process in worker.tree():
-        if any(link.raddr and link.raddr.port == port for link in process.net_connections("tcp")):
-            return process
-    raise AssertionError("no process downloads")
+    [task] = worker.connected_to(origin)
+    return task
