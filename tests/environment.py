@@ -6,6 +6,7 @@ Loaded with `-p tests.environment` (pyproject.toml), because pytest-django reads
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -38,8 +39,17 @@ else:
     os.environ["DATABASE_URL"] = _server.start()
 
 
-def pytest_unconfigure() -> None:
-    """Stop what this module started and leave nothing behind."""
+def leave_nothing_behind() -> None:
+    """Stop what this module started and remove its folder. Harmless to repeat."""
     if _server is not None:
         _server.stop()
     shutil.rmtree(DATA, ignore_errors=True)
+
+
+def pytest_unconfigure() -> None:
+    """The end of a run."""
+    leave_nothing_behind()
+
+
+# pytest doesn't come to its end when its command line is wrong.
+atexit.register(leave_nothing_behind)
