@@ -239,7 +239,7 @@ def test_under_asgi_the_same_bytes_come(tmp_path: Path) -> None:
     assert asyncio.run(fetch()) == (206, CONTENT[10:600001])
 
 
-def test_a_viewer_who_leaves_in_the_middle_leaves_no_open_file(tmp_path: Path) -> None:
+def test_a_viewer_who_leaves_in_the_middle_leaves_no_open_file(db: None, tmp_path: Path) -> None:
     place = tmp_path / "v"
     place.write_bytes(CONTENT)
     reader = CopyReader([place], SIZE, ByteRange(0, SIZE))
@@ -254,7 +254,7 @@ def test_a_viewer_who_leaves_in_the_middle_leaves_no_open_file(tmp_path: Path) -
     assert reader.closed
 
 
-def test_a_viewer_who_leaves_before_the_first_byte_leaves_no_open_file(tmp_path: Path) -> None:
+def test_a_viewer_who_leaves_before_the_first_byte_leaves_no_open_file(db: None, tmp_path: Path) -> None:
     place = tmp_path / "v"
     place.write_bytes(CONTENT)
     reader = CopyReader([place], SIZE, ByteRange(0, SIZE))
