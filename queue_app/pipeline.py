@@ -19,7 +19,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from archive_site.safe_http import Policy
 from queue_app import queue, scratch
-from queue_app.downloaders import Downloaded, Limits, download
+from queue_app.downloaders import Downloaded, Limits, Source, download
 from queue_app.failures import BadSource, Cancelled, DiskFull, Internal, Transient, classify
 from queue_app.heartbeat import Heartbeat
 from queue_app.media.ffmpeg import find_tools
@@ -104,9 +104,8 @@ def _download(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
     with scratch.held(settings.WORKER_ID, lease) as folder:
         with heartbeat.interrupting():
             fetched = download(
-                job.video_url,
+                Source(job.video_url, job.resolution),
                 folder,
-                resolution=job.resolution,
                 policy=Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS),
                 limits=Limits(max_bytes=settings.MAX_VIDEO_BYTES),
                 progress=heartbeat.progress,

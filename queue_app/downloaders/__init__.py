@@ -10,68 +10,58 @@ from urllib.parse import urlsplit
 from archive_site.safe_http import Cut, Fetcher, Policy
 from queue_app.downloaders import direct, hls
 from queue_app.downloaders.answer import Answer, cut_failure
-from queue_app.downloaders.base import Downloaded, Limits, Progress, ProgressSink, Retries, full_disk_as_failure
-from queue_app.downloaders.part import Part
+from queue_app.downloaders.base import (
+    Downloaded,
+    Limits,
+    Progress,
+    ProgressSink,
+    Retries,
+    Source,
+    full_disk_as_failure,
+)
 from queue_app.failures import Failure
 
-__all__ = ["Downloaded", "Limits", "Progress", "ProgressSink", "download"]
+__all__ = ["Downloaded", "Limits", "Progress", "ProgressSink", "Source", "download"]
 
 _PLAYLIST_SUFFIXES = {".m3u8", ".m3u"}
 
 
-def download(
-    url: str,
-    folder: Path,
-    *,
-    resolution: str | None,
-    policy: Policy,
-    limits: Limits,
-    progress: ProgressSink,
-) -> Downloaded:
-    """Fetch the video at `url` into the existing `folder`; `resolution` ("720p") chooses among HLS variants.
+def download(source: Source, folder: Path, *, policy: Policy, limits: Limits, progress: ProgressSink) -> Downloaded:
+    """Fetch the video that `source` leads to into the existing `folder`.
 
     Goes on where an unfinished call for the same folder stopped, if the source still has the same bytes. What is left
     in the folder, and when, is said in `base`. Raises a `queue_app.failures.Failure` with a sentence for the operator
     (Gone, Forbidden, BadSource, Transient, TooLarge, DiskFull), and Cancelled if `progress` does.
     """
-    with full_disk_as_failure(), Part(folder, limits, progress) as part, Fetcher(policy) as fetcher:
+    with full_disk_as_failure(), Fetcher(policy) as fetcher:
         try:
-            return _download(fetcher, url, part, limits, progress, resolution)
+            return _download(fetcher, source, folder, limits, progress)
         except Failure as failure:
             if failure.permanent:
-                part.remove()
+                _empty(folder)
             raise
 
 
-def _download(
-    fetcher: Fetcher,
-    url: str,
-    part: Part,
-    limits: Limits,
-    progress: ProgressSink,
-    resolution: str | None,
-) -> Downloaded:
+def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, progress: ProgressSink) -> Downloaded:
     retries = Retries(limits)
-    if part.record and not part.record.playlist:
-        resumed = direct.resume(fetcher, url, part, limits, progress, retries)
-        if resumed:
-            return resumed
-        part.restart()
-    elif part.whole and (part.whole.url, part.whole.resolution) == (url, resolution):
-        return part.finish()
-    with _open(fetcher, url, part, progress, retries) as answer:
-        if answer.is_playlist() or _is_playlist_url(url) or _is_playlist_url(answer.url):
+    kept = direct.resume(fetcher, source, folder, limits, progress, retries) or hls.finished(source, folder)
+    if kept:
+        return kept
+    with _open(fetcher, source, progress, retries) as answer:
+        if answer.is_playlist() or _is_playlist_url(source.url) or _is_playlist_url(answer.url):
             if not answer.is_playlist():
                 answer.check_is_media()
-            return hls.download(fetcher, url, answer, part, limits, progress, resolution)
-        return direct.download(fetcher, url, answer, part, limits, progress, retries)
+            direct.forget(folder)
+            return hls.download(fetcher, source, answer, folder, limits, progress)
+        hls.forget(folder)
+        return direct.download(fetcher, source, answer, folder, limits, progress, retries)
 
 
-def _open(fetcher: Fetcher, url: str, part: Part, progress: ProgressSink, retries: Retries) -> Answer:
-    """The sniffed answer of `url`; one that is cut within its first bytes is asked for again."""
+def _open(fetcher: Fetcher, source: Source, progress: ProgressSink, retries: Retries) -> Answer:
+    """The sniffed answer of the source; one that is cut within its first bytes is asked for again."""
     while True:
-        progress(part.done, None)
-        answer = Answer.open(fetcher, url, decode=True)
+        progress(0, None)
+        answer = Answer.open(fetcher, source.url, headers=source.headers, decode=True)
         try:
             answer.sniff()
         except Cut as cut:
@@ -86,3 +76,8 @@ def _open(fetcher: Fetcher, url: str, part: Part, progress: ProgressSink, retrie
 
 def _is_playlist_url(url: str) -> bool:
     return PurePosixPath(urlsplit(url).path).suffix.lower() in _PLAYLIST_SUFFIXES
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink(missing_ok=True)

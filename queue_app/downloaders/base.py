@@ -19,10 +19,11 @@ import errno
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from queue_app.failures import DiskFull, Failure, TooLarge
 
@@ -47,6 +48,68 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Source:
+    """What to fetch: a file, a playlist or a page, and where else the very same file may be had."""
+
+    url: str
+    resolution: str | None = None
+    """Chooses among the variants of an HLS stream or a page ("720p")."""
+    mirrors: tuple[str, ...] = ()
+    """Further URLs of the same file."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """What a page's own player would send along: Referer, User-Agent, Cookie."""
+
+    def headers_for(self, url: str) -> dict[str, str]:
+        """Those of the headers that `url` may be sent: a foreign host gets neither cookies nor credentials."""
+        if urlsplit(url)[:2] == urlsplit(self.url)[:2]:
+            return dict(self.headers)
+        return {name: value for name, value in self.headers.items() if name.lower() not in {"cookie", "authorization"}}
+
+
+@dataclass(frozen=True)
+class Group:
+    """Consecutive segments of one track that belong together: joined in one file, from one timeline and one codec."""
+
+    path: Path
+    container: str
+    """'mpegts' or 'fmp4', or that of packed audio: 'aac', 'mp3', 'ac3', 'eac3'."""
+    duration: float
+    """Seconds: the sum of its segments' announced durations."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """One rendition of a stream: the main one (video, perhaps with audio in it), or a separate audio track."""
+
+    kind: str
+    """'video' or 'audio'."""
+    groups: tuple[Group, ...]
+    language: str | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Subtitles:
+    """A whole WebVTT file beside the video."""
+
+    path: Path
+    language: str | None
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What the page that led to a video says of it."""
+
+    url: str
+    title: str = ""
+    duration: float | None = None
+    """Seconds."""
+    thumbnail: Path | None = None
+    """An image file beside the video."""
+
+
+@dataclass(frozen=True)
 class Downloaded:
     """A whole file on this host, not yet proven to be a playable video."""
 
@@ -61,6 +124,11 @@ class Downloaded:
     """'mp4', 'mov', 'matroska', 'webm', 'mpegts', or 'fmp4' for joined fragments."""
     resumed: bool = False
     """Are bytes of an earlier call in it?"""
+    tracks: tuple[Track, ...] = ()
+    """Where a stream is more than the one file at `path`: all its tracks, the main one first (its first group is that
+    file); `media.join` makes one video of them. Else empty."""
+    subtitles: tuple[Subtitles, ...] = ()
+    page: Page | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +136,8 @@ class Limits:
     """How much one download may take."""
 
     max_bytes: int
+    connections: int = 8
+    """At most so many ranges of one file at once."""
     hls_connections: int = 8
     max_segments: int = 50_000
     max_playlist_bytes: int = 16 * _MIB
@@ -75,6 +145,14 @@ class Limits:
     """Seconds before the first retry in place; doubled for each next one, with jitter."""
     mark_seconds: float = 1.0
     """What arrived is put on the disk, and recorded, so often: a crash costs the bytes of this time."""
+    max_rate: int | None = None
+    """Bytes per second of all downloads that share `shared` together; None: as fast as it goes."""
+    host_connections: int = 16
+    """Connections to one host:port at once, of all downloads that share `shared` together."""
+    shared: Path | None = None
+    """A folder by which the processes of one worker keep these two limits; None: this call is alone."""
+    live_seconds: float = 6 * 3600
+    """A live stream is followed so long at most."""
 
 
 class Retries:

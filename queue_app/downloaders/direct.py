@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from archive_site.safe_http import Cut, Fetcher, display_url
@@ -13,6 +14,7 @@ from queue_app.downloaders.base import (
     Limits,
     ProgressSink,
     Retries,
+    Source,
     check_room,
     check_size,
 )
@@ -26,45 +28,57 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")  # RFC 9110 §14.4
 
 def download(
     fetcher: Fetcher,
-    url: str,
+    source: Source,
     answer: Answer,
-    part: Part,
+    folder: Path,
     limits: Limits,
     progress: ProgressSink,
     retries: Retries,
 ) -> Downloaded:
-    """Write the sniffed `answer` to source.<suffix>, asking `url` for the rest when it is cut.
+    """Write the sniffed `answer` to source.<suffix>, asking its URL for the rest when it is cut.
 
     Closes `answer`. Raises Cancelled from `progress`, and BadSource, Forbidden, Gone, Transient, TooLarge,
-    DiskFull; what was written is then left in `part`.
+    DiskFull; what was written is then left in `folder`.
     """
-    part.restart()
-    _Transfer(fetcher, url, part, limits, progress, retries).run(answer)
-    return part.finish()
+    with Part(folder, limits, progress) as part:
+        part.restart()
+        _Transfer(fetcher, source.url, part, limits, progress, retries).run(answer)
+        return part.finish()
 
 
 def resume(
-    fetcher: Fetcher, url: str, part: Part, limits: Limits, progress: ProgressSink, retries: Retries
+    fetcher: Fetcher, source: Source, folder: Path, limits: Limits, progress: ProgressSink, retries: Retries
 ) -> Downloaded | None:
-    """Go on where an earlier call stopped; None when the source can't, or has another file now.
+    """Go on where an earlier call stopped.
 
-    Raises what `download` raises.
+    None when there is nothing in `folder` to go on with, or the source can't, or has another file now; what is there
+    is then left as it is. Raises what `download` raises.
     """
-    whole = part.whole
-    if whole and whole.url == url:
+    with Part(folder, limits, progress) as part:
+        if part.record is None or part.record.playlist:
+            return None
+        whole = part.whole
+        if whole and whole.url == source.url:
+            return part.finish()
+        transfer = _Transfer(fetcher, source.url, part, limits, progress, retries)
+        rest = transfer.patiently_ask_rest()
+        if rest is None:
+            return None
+        if whole:
+            rest.close()
+        else:
+            if part.record and part.record.total is not None:
+                check_size(part.record.total, limits)
+                check_room(part.folder, part.record.total - part.done)
+            transfer.run(rest)
         return part.finish()
-    transfer = _Transfer(fetcher, url, part, limits, progress, retries)
-    rest = transfer.patiently_ask_rest()
-    if rest is None:
-        return None
-    if whole:
-        rest.close()
-    else:
-        if part.record and part.record.total is not None:
-            check_size(part.record.total, limits)
-            check_room(part.folder, part.record.total - part.done)
-        transfer.run(rest)
-    return part.finish()
+
+
+def forget(folder: Path) -> None:
+    """Remove what an earlier call left."""
+    with Part(folder, Limits(max_bytes=0), lambda _done, _total: None) as part:
+        if part.record is not None and not part.record.playlist:
+            part.remove()
 
 
 def _container(answer: Answer) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import threading
 from collections import deque
 from concurrent.futures import Future, wait
+from pathlib import Path
 from queue import SimpleQueue
 from tempfile import SpooledTemporaryFile
 from types import TracebackType
@@ -18,6 +20,7 @@ from queue_app.downloaders.base import (
     Limits,
     ProgressSink,
     Retries,
+    Source,
     check_size,
 )
 from queue_app.downloaders.part import Part, Record
@@ -32,28 +35,45 @@ _PROGRESS_SECONDS = 0.2
 
 def download(
     fetcher: Fetcher,
-    url: str,
+    source: Source,
     answer: Answer,
-    part: Part,
+    folder: Path,
     limits: Limits,
     progress: ProgressSink,
-    resolution: str | None,
 ) -> Downloaded:
     """Write the stream whose sniffed master or media playlist is `answer` to segments.ts or segments.mp4.
 
-    Goes on with the first segment that `part` lacks if it is of the same playlist. Closes `answer`. Raises Cancelled
+    Goes on with the first segment that `folder` lacks if it is of the same playlist. Closes `answer`. Raises Cancelled
     from `progress`, and BadSource, Forbidden, Gone, Transient, TooLarge, DiskFull; what was written is then left in
-    `part`.
+    `folder`.
     """
-    playlist = _media_playlist(fetcher, answer, limits, progress, resolution)
+    playlist = _media_playlist(fetcher, answer, limits, progress, source.resolution)
     identity = playlist.identity()
-    if part.record is None or part.record.playlist != identity:
-        part.restart()
-        container, name = ("fmp4", "segments.mp4") if playlist.init else ("mpegts", "segments.ts")
-        part.begin(Record(url, resolution, container, name, playlist=identity, duration=playlist.duration))
-    with _Crew(fetcher, part, limits) as crew:
-        _write_in_order(playlist, crew, part, limits, progress)
-    return part.finish()
+    with Part(folder, limits, progress) as part:
+        if part.record is None or part.record.playlist != identity:
+            part.restart()
+            container, name = ("fmp4", "segments.mp4") if playlist.init else ("mpegts", "segments.ts")
+            record = Record(source.url, source.resolution, container, name)
+            part.begin(dataclasses.replace(record, playlist=identity, duration=playlist.duration))
+        with _Crew(fetcher, part, limits) as crew:
+            _write_in_order(playlist, crew, part, limits, progress)
+        return part.finish()
+
+
+def finished(source: Source, folder: Path) -> Downloaded | None:
+    """The whole stream if an earlier call has brought it."""
+    with Part(folder, Limits(max_bytes=0), lambda _done, _total: None) as part:
+        whole = part.whole
+        if whole and whole.playlist and (whole.url, whole.resolution) == (source.url, source.resolution):
+            return part.finish()
+    return None
+
+
+def forget(folder: Path) -> None:
+    """Remove what an earlier call left."""
+    with Part(folder, Limits(max_bytes=0), lambda _done, _total: None) as part:
+        if part.record is not None and part.record.playlist:
+            part.remove()
 
 
 def _media_playlist(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from archive_site.safe_http import Policy
-from queue_app.downloaders import Downloaded, Limits, Progress, ProgressSink, download
+from queue_app.downloaders import Downloaded, Limits, Progress, ProgressSink, Source, download
 from tests.servers.origin import Origin
 
 Get = Callable[..., Downloaded]
@@ -31,9 +31,8 @@ class Getter:
         failure: BaseException | None = None
         try:
             return download(
-                self.origin.url(path),
+                Source(self.origin.url(path), resolution),
                 self.folder,
-                resolution=resolution,
                 policy=Policy(frozenset({self.origin.host_port}), connect_timeout=2, read_timeout=0.5),
                 limits=limits or self.limits,
                 progress=progress or Progress(),

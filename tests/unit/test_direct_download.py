@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from archive_site.safe_http import Policy
-from queue_app.downloaders import Downloaded, Limits, Progress, download
+from queue_app.downloaders import Downloaded, Limits, Progress, Source, download
 from queue_app.failures import (
     BadSource,
     Cancelled,
@@ -233,7 +233,7 @@ def test_cancelling_is_told_although_the_folder_has_been_swept(origin: Origin, t
 
     policy = Policy(frozenset({origin.host_port}))
     with pytest.raises(Cancelled):
-        download(origin.url("/x.mp4"), folder, resolution=None, policy=policy, limits=LIMITS, progress=sweep_and_cancel)
+        download(Source(origin.url("/x.mp4")), folder, policy=policy, limits=LIMITS, progress=sweep_and_cancel)
 
 
 def test_slow_source_reports_every_piece(origin: Origin, get: Get) -> None:
@@ -247,9 +247,8 @@ def test_slow_source_reports_every_piece(origin: Origin, get: Get) -> None:
 def test_private_address_is_forbidden(tmp_path: Path) -> None:
     with pytest.raises(Forbidden, match=r"Add 10\.0\.0\.5:80 to FETCH_ALLOW_HOSTS"):
         download(
-            "http://10.0.0.5/x.mp4",
+            Source("http://10.0.0.5/x.mp4"),
             tmp_path,
-            resolution=None,
             policy=Policy(),
             limits=LIMITS,
             progress=Progress(),
@@ -260,11 +259,3 @@ def test_failure_shows_no_query(origin: Origin, get: Get) -> None:
     with pytest.raises(Gone) as caught:
         get("/x.mp4?signature=secret")
     assert "secret" not in str(caught.value)
-
-
-def test_files_that_were_there_before_are_left(origin: Origin, tmp_path: Path) -> None:
-    (tmp_path / "note").touch()
-    policy = Policy(frozenset({origin.host_port}))
-    with pytest.raises(Gone):
-        download(origin.url("/x"), tmp_path, resolution=None, policy=policy, limits=LIMITS, progress=Progress())
-    assert (tmp_path / "note").exists()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from archive_site.safe_http import Policy
-from queue_app.downloaders import Limits, Progress, download
+from queue_app.downloaders import Limits, Progress, Source, download
 from queue_app.failures import BadSource, Cancelled, Internal, Transient
 from queue_app.media.boxes import walk_boxes
 from queue_app.media.ffmpeg import find_tools, run
@@ -76,7 +76,7 @@ def test_hls_becomes_an_mp4_with_every_frame(path: str, origin: Origin, videos: 
     folder = tmp_path / "job"
     folder.mkdir()
     policy, limits = Policy(frozenset({origin.host_port})), Limits(max_bytes=10**9)
-    found = download(origin.url(f"/{path}"), folder, resolution=None, policy=policy, limits=limits, progress=Progress())
+    found = download(Source(origin.url(f"/{path}")), folder, policy=policy, limits=limits, progress=Progress())
     assert needs_remux(found)
     remux_to_mp4(found.path, folder / "x.mp4", container=found.container)
     prove(folder / "x.mp4", probe(folder / "x.mp4"), expected_duration=found.expected_duration)

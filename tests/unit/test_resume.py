@@ -369,7 +369,7 @@ KILLED_AT_EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path
 from archive_site.safe_http import Policy
-from queue_app.downloaders import Limits, download
+from queue_app.downloaders import Limits, Source, download
 
 url, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 STEPS = {"open", "os.rename", "os.remove", "os.truncate"}
@@ -384,7 +384,7 @@ def fetch(target, step):
     sys.addaudithook(lambda event, args: count() if event in STEPS and str(folder) in str(args) else None)
     limits = Limits(max_bytes=10**9, hls_connections=2, retry_wait=0.01, mark_seconds=0)
     policy = Policy(frozenset({("127.0.0.1", port)}))
-    download(url, target, resolution=None, policy=policy, limits=limits,
+    download(Source(url), target, policy=policy, limits=limits,
              progress=lambda done, total: count())
     os._exit(0)
 
@@ -425,11 +425,11 @@ KILLED_AT_RANDOM = """
 import sys
 from pathlib import Path
 from archive_site.safe_http import Policy
-from queue_app.downloaders import Limits, Progress, download
+from queue_app.downloaders import Limits, Progress, Source, download
 
 policy = Policy(frozenset({("127.0.0.1", int(sys.argv[3]))}))
 limits = Limits(max_bytes=10**9, mark_seconds=0.02)
-download(sys.argv[1], Path(sys.argv[2]), resolution=None, policy=policy, limits=limits, progress=Progress())
+download(Source(sys.argv[1]), Path(sys.argv[2]), policy=policy, limits=limits, progress=Progress())
 """
 
 
