@@ -49,9 +49,10 @@ class StoredFile(models.Model):
     path = models.TextField(help_text="Path inside the repository.")
     sha256 = models.CharField(max_length=64)
     size = models.BigIntegerField(help_text="Bytes.")
-    duration = models.FloatField(help_text="Seconds.")
+    duration = models.FloatField(help_text="Seconds; 0 where it has none.")
     content_type = models.CharField(max_length=100, default="video/mp4")
     media = models.JSONField(default=dict, blank=True, help_text="What ffprobe found: container and streams.")
+    proof = models.JSONField(null=True, blank=True, help_text="How it was proven whole, and what was noticed.")
     created_at = models.DateTimeField(db_default=Now())
 
     class Meta:
@@ -99,6 +100,7 @@ class VideoStore(models.Model):
     hf_direct_url = models.TextField("direct URL")
     stream_url = models.TextField("stream URL")
     created_at = models.DateTimeField("archived", db_default=Now())
+    title = models.TextField(db_default="", blank=True, help_text="As the page named it.")
     # NULL for a row that an older client stored by upsert_video_store alone.
     stored_file = models.ForeignKey(StoredFile, null=True, blank=True, on_delete=models.PROTECT, related_name="videos")
 
@@ -120,3 +122,31 @@ class VideoStore(models.Model):
     def __str__(self) -> str:
         parts = [str(self.mal_id), f"episode {self.episode}", self.provider, self.resolution or ""]
         return " · ".join(part for part in parts if part)
+
+
+class SidecarKind(models.TextChoices):
+    """What lies beside a video."""
+
+    THUMBNAIL = "thumbnail", "Thumbnail"
+    SUBTITLES = "subtitles", "Subtitles"
+
+
+class Sidecar(models.Model):
+    """A file that belongs to an archived video and is kept with it, on the same accounts."""
+
+    id = models.BigAutoField(primary_key=True)
+    video = models.ForeignKey(VideoStore, on_delete=models.CASCADE, related_name="sidecars")
+    stored_file = models.ForeignKey(StoredFile, on_delete=models.PROTECT, related_name="sidecars")
+    kind = models.CharField(max_length=20, choices=SidecarKind.choices)
+    language = models.CharField(max_length=35, blank=True, db_default="", help_text="BCP 47, as the source names it.")
+    name = models.TextField(blank=True, db_default="")
+
+    class Meta:
+        db_table = "sidecar"
+        constraints = [
+            models.CheckConstraint(condition=Q(kind__in=SidecarKind.values), name="sidecar_kind_known"),
+            models.UniqueConstraint(fields=["video", "stored_file"], name="sidecar_once"),
+        ]
+
+    def __str__(self) -> str:
+        return " · ".join(part for part in (self.get_kind_display(), self.language, self.name) if part)

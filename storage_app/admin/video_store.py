@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
@@ -44,6 +45,7 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
             {
                 "fields": (
                     "player",
+                    "title",
                     ("work", "episode", "provider", "resolution"),
                     ("bytes", "length", "copies"),
                 )
@@ -53,9 +55,22 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
             "Copies",
             {"fields": ("replicas", "hf_account", "hf_repo", "hf_path", "hf_direct_url", "stream_url")},
         ),
-        ("Record", {"fields": ("id", "file_key", "sha256", "created_at", "probed")}),
+        ("Beside it", {"fields": ("sidecars",)}),
+        ("Record", {"fields": ("id", "file_key", "sha256", "created_at", "proof", "probed")}),
     )
-    readonly_fields = ("player", "work", "bytes", "length", "copies", "replicas", "sha256", "probed", "id")
+    readonly_fields = (
+        "player",
+        "work",
+        "bytes",
+        "length",
+        "copies",
+        "replicas",
+        "sidecars",
+        "sha256",
+        "proof",
+        "probed",
+        "id",
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[VideoStore]:
         """With the number of copies there are and should be."""
@@ -137,12 +152,28 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
         """Of the stored file."""
         return video.stored_file.sha256 if video.stored_file else NOTHING
 
+    @admin.display(description="thumbnail and subtitles")
+    def sidecars(self, video: VideoStore) -> SafeString | str:
+        """One line for each, leading to the file."""
+        rows = [
+            (reverse("admin:storage_app_sidecar_file", args=[sidecar.pk]), sidecar, size(sidecar.stored_file.size))
+            for sidecar in video.sidecars.select_related("stored_file").order_by("kind", "language", "id")
+        ]
+        return format_html_join("", '<a href="{}">{}</a> {}<br>', rows) or NOTHING
+
+    @admin.display(description="proof")
+    def proof(self, video: VideoStore) -> SafeString | str:
+        """How it was found to be whole, and what was noticed."""
+        return _as_json(video.stored_file.proof if video.stored_file else None)
+
     @admin.display(description="media")
     def probed(self, video: VideoStore) -> SafeString | str:
         """What ffprobe found."""
-        if video.stored_file is None:
-            return NOTHING
-        return format_html("<pre>{}</pre>", json.dumps(video.stored_file.media, indent=2, ensure_ascii=False))
+        return _as_json(video.stored_file.media if video.stored_file else None)
+
+
+def _as_json(value: Any) -> SafeString | str:
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False)) if value else NOTHING
 
 
 def _path(video: VideoStore) -> str:

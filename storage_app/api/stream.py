@@ -17,12 +17,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from storage_app.backends.local import LocalBackend
 from storage_app.key_rules import filter_by, parse_key
-from storage_app.models import Replica, StoredFile, VideoStore
+from storage_app.models import StoredFile, VideoStore
 from storage_app.naming import VideoKey
 from storage_app.playback.copies import AsyncBody, Body, CopyReader, NoCopyLeft
 from storage_app.playback.ranges import ByteRange, Unsatisfiable, parse_range, range_applies
+from storage_app.replicas import copy_paths
 
 QueueStatus = Callable[[VideoKey], str | None]
 
@@ -76,7 +76,7 @@ class StreamView(APIView):
             return self._not_archived(key)
         if video.stored_file is None:
             return _no_copy()
-        paths = _copy_paths(video, video.stored_file)
+        paths = copy_paths(video.stored_file, primary=video.hf_account)
         # A viewer stays for hours; the database's connection must not wait for the end of the response.
         if not connection.in_atomic_block:
             connection.close()
@@ -120,23 +120,6 @@ class StreamAsItComesView(StreamView):
 
 def _find(key: VideoKey) -> VideoStore | None:
     return VideoStore.objects.select_related("stored_file").filter(**filter_by(key)).first()
-
-
-def _copy_paths(video: VideoStore, file: StoredFile) -> list[Path]:
-    """The primary copy first, then those on accounts in use, then the rest."""
-    replicas = sorted(
-        file.replicas.select_related("account"),
-        key=lambda replica: (
-            replica.account_id != video.hf_account,
-            not replica.account.enabled,
-            replica.account_id,
-        ),
-    )
-    return [_copy_path(replica, file) for replica in replicas]
-
-
-def _copy_path(replica: Replica, file: StoredFile) -> Path:
-    return LocalBackend(Path(replica.account.root)).local_path(file.repo, file.path)
 
 
 def _serve(request: HttpRequest, video: VideoStore, file: StoredFile, paths: list[Path]) -> HttpResponseBase:

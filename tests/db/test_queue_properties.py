@@ -32,7 +32,10 @@ LEASES = st.integers(0, 5)
 """Which lease to use: those that may write come first, then the stale ones, the newest first."""
 ACCOUNTS = st.sampled_from([1, 2])
 CONTENTS = st.sampled_from(["a" * 64, "b" * 64])
-TABLES = "video_queue, job_event, video_store, replica, stored_file, storage_account, worker, source_host, queue_total"
+TABLES = (
+    "video_queue, job_event, sidecar, video_store, replica, stored_file, storage_account, worker, source_host, "
+    "queue_total"
+)
 
 
 @dataclass(frozen=True)
