@@ -18,6 +18,11 @@ class Failure(Exception):
     failure_class: ClassVar[str] = "internal"
     permanent: ClassVar[bool] = False
 
+    def __init__(self, sentence: str, *, details: str = "") -> None:
+        """`details`: what a program such as ffmpeg said, kept with the job's history."""
+        super().__init__(sentence)
+        self.details = details
+
 
 class Gone(Failure):
     """The source no longer exists (404, 410, the name doesn't resolve for good)."""

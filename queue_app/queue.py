@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.query import RawQuerySet
 
 from queue_app.failures import Failure
@@ -30,13 +30,17 @@ class Lease:
     token: UUID
 
 
-def enqueue_video(key: VideoKey, video_url: str) -> VideoQueue:
+def enqueue_video(key: VideoKey, video_url: str, page_url: str = "", mirrors: Sequence[str] = ()) -> VideoQueue:
     """The job of this key: inserted, revived if it had failed or was cancelled, else left as it is."""
-    rows: RawQuerySet[VideoQueue] = VideoQueue.objects.raw(
-        "SELECT * FROM enqueue_video(%s, %s, %s, %s, %s)",
-        [key.mal_id, key.episode, key.provider, video_url, key.resolution],
-    )
-    return rows[0]
+    with transaction.atomic():
+        rows: RawQuerySet[VideoQueue] = VideoQueue.objects.raw(
+            "SELECT * FROM enqueue_video(%s, %s, %s, %s, %s)",
+            [key.mal_id, key.episode, key.provider, video_url, key.resolution],
+        )
+        job: VideoQueue = rows[0]
+        if page_url or mirrors:
+            _rows("SELECT set_video_source(%s, %s, %s, %s)", job.id, video_url, page_url, json.dumps(list(mirrors)))
+    return job
 
 
 @dataclass(frozen=True)
@@ -98,24 +102,58 @@ def finish_download(lease: Lease, artifact: dict[str, Any]) -> bool:
     return bool(_value("SELECT finish_download(%s, %s, %s)", lease.job_id, lease.token, json.dumps(artifact)))
 
 
-def record_replica(lease: Lease, account: int, repo: str, path: str, artifact: dict[str, Any]) -> UUID | None:
-    """Writes down a confirmed copy of the artifact; the stored file's id, or None when the lease was lost."""
+@dataclass(frozen=True)
+class Place:
+    """Where a content lies, or is to lie, on every account: repository (without its user) and path."""
+
+    repo: str
+    path: str
+
+
+def settle_content(lease: Lease, own: Place, sha256: str) -> Place | None:
+    """Where this content is to be stored: where it lies already, else at `own`.
+
+    None when the lease is gone: lost, or given back because another job is storing the same content right now.
+    """
+    statement = "SELECT verdict, repo_, path_ FROM settle_content(%s, %s, %s, %s, %s)"
+    rows = _rows(statement, lease.job_id, lease.token, own.repo, own.path, sha256)
+    return Place(*rows[0][1:]) if rows and rows[0][0] != "wait" else None
+
+
+def record_replica(lease: Lease, account: int, place: Place, content: Mapping[str, Any]) -> UUID | None:
+    """Writes down a confirmed copy of `content` (sha256, size, and if it has them media, proof, content_type); the
+    stored file's id, or None when the lease was lost."""
+    media, proof = content.get("media", {}), content.get("proof")
     value = _value(
-        "SELECT record_replica(%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        lease.job_id, lease.token, account, repo, path, artifact["sha256"], artifact["size"],
-        artifact["media"]["duration"], json.dumps(artifact["media"]),
+        "SELECT record_replica(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        lease.job_id, lease.token, account, place.repo, place.path, content["sha256"], content["size"],
+        media.get("duration", 0), json.dumps(media), proof and json.dumps(proof),
+        content.get("content_type", "video/mp4"),
     )  # fmt: skip
     return value if isinstance(value, UUID) else None
 
 
 def publish_video(
-    lease: Lease, stored_file: UUID, *, file_key: str, account: int, repo: str, direct_url: str, stream_url: str
+    lease: Lease,
+    stored_file: UUID,
+    *,
+    file_key: str,
+    account: int,
+    repo: str,
+    direct_url: str,
+    stream_url: str,
+    title: str = "",
+    sidecars: Sequence[Mapping[str, str]] = (),
 ) -> bool:
-    """Stores the result and sets the job ready, in one transaction; False when the lease was lost."""
+    """Stores the result and sets the job ready, in one transaction; False when the lease was lost.
+
+    `sidecars` have stored_file, kind, language and name.
+    """
     return bool(
         _value(
-            "SELECT publish_video(%s, %s, %s, %s, %s, %s, %s, %s)",
-            lease.job_id, lease.token, stored_file, file_key, account, repo, direct_url, stream_url,
+            "SELECT publish_video(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            lease.job_id, lease.token, stored_file, file_key, account, repo, direct_url, stream_url, title,
+            json.dumps(list(sidecars)),
         )
     )  # fmt: skip
 
@@ -128,8 +166,9 @@ def fail_video(
     `account` is the storage account whose failure it was: that one is paused, and no attempt is burnt.
     """
     value = _value(
-        "SELECT fail_video(%s, %s, %s, %s, %s, %s, %s)",
+        "SELECT fail_video(%s, %s, %s, %s, %s, %s, %s, %s)",
         lease.job_id, lease.token, failure.failure_class, str(failure), failure.permanent, artifact_lost, account,
+        failure.details,
     )  # fmt: skip
     return None if value is None else str(value)
 

@@ -62,7 +62,7 @@ def test_no_module_is_longer_than_can_be_read_at_once() -> None:
 
 
 def test_the_example_environment_names_exactly_what_is_read() -> None:
-    pattern = re.compile(r'env\.(?:text|boolean|integer|number|csv|host_ports|path|secret)\(\s*"([A-Z_]+)"')
+    pattern = re.compile(r'env\.(?:text|choice|boolean|integer|number|csv|host_ports|path|secret)\(\s*"([A-Z_]+)"')
     read = {name for path in MODULES for name in pattern.findall(path.read_text(encoding="utf-8"))}
     read |= {"REELKEEP_POSTGRES_USER"}  # the database starts before env may be asked
     example = set(re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
@@ -73,17 +73,23 @@ def test_every_sql_file_is_used_by_exactly_one_migration() -> None:
     uses = Counter(
         name
         for path in FOLDER.parent.glob("0*.py")
-        for name in re.findall(r'run_(?:function|sql)\("(\w+)"', path.read_text(encoding="utf-8"))
+        for name in re.findall(r'run_(?:function|replacement|sql)\("(\w+)"', path.read_text(encoding="utf-8"))
     )
     assert uses == Counter(path.stem for path in FOLDER.glob("*.sql"))
 
 
+def newest(function: str) -> Path:
+    """The file of its last version."""
+    versions = [path for path in FOLDER.glob(f"{function}*.sql") if re.fullmatch(rf"{function}(_v\d+)?", path.stem)]
+    return max(versions, key=lambda path: int(path.stem.removeprefix(function).removeprefix("_v") or 1))
+
+
 @pytest.mark.django_db
-def test_every_function_in_the_database_is_the_text_of_its_file() -> None:
+def test_every_function_in_the_database_is_the_text_of_its_newest_file() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT proname, prosrc FROM pg_proc WHERE proname = ANY (%s)", [sorted(sql_function_names())])
         bodies = dict(cursor.fetchall())
-    texts = {name: (FOLDER / f"{name}.sql").read_text(encoding="utf-8") for name in sql_function_names()}
+    texts = {name: newest(name).read_text(encoding="utf-8") for name in sql_function_names()}
     files = {name: text.split("$$")[1] for name, text in texts.items()}
     assert bodies == files
 

@@ -17,3 +17,15 @@ def run_sql(name: str, reverse: str) -> migrations.RunSQL:
 def run_function(name: str) -> migrations.RunSQL:
     """The operation that creates the SQL function `name`; it is dropped with its triggers on the way back."""
     return run_sql(name, f"DROP FUNCTION {name} CASCADE")
+
+
+def run_replacement(name: str) -> migrations.RunSQL:
+    """The operation that puts `sql/<function>_v<n>.sql` in the place of the function's version before.
+
+    Where its arguments change, the file drops the one before first: two of one name would be ambiguous to callers.
+    """
+    function, _, number = name.rpartition("_v")
+    before = function if number == "2" else f"{function}_v{int(number) - 1}"
+    text, old = ((FOLDER / f"{n}.sql").read_text(encoding="utf-8") for n in (name, before))
+    drop = f"DROP FUNCTION {function};\n" if text.startswith("DROP FUNCTION") else ""
+    return migrations.RunSQL(text, drop + old.split("\nCREATE TRIGGER")[0])

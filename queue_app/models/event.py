@@ -22,6 +22,7 @@ class JobEvent(models.Model):
     bytes_done = models.BigIntegerField(null=True, blank=True, help_text="Moved in the attempt that ended here.")
     seconds = models.FloatField(null=True, blank=True, help_text="How long the attempt took that ended here.")
     reason = models.TextField(db_default="", blank=True)
+    details = models.TextField(db_default="", blank=True, help_text="What ffmpeg and other programs said.")
 
     class Meta:
         db_table = "job_event"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.db.models.functions import Now
 
 from queue_app.states import VideoStatus
@@ -17,7 +18,7 @@ class VideoQueue(models.Model):
     mal_id = models.BigIntegerField("work", help_text="Id of the work (MyAnimeList id or any other number).")
     episode = models.IntegerField(help_text="Episode number, from 0.")
     provider = models.CharField(max_length=20, help_text="Who the source is, for example “upload”.")
-    video_url = models.TextField("video URL", help_text="Direct MP4/MKV or an HLS playlist.")
+    video_url = models.TextField("video URL", help_text="Direct MP4/MKV, an HLS playlist, or a page.")
     resolution = models.CharField(max_length=10, null=True, blank=True, help_text="480p, 720p, …; empty: as it comes.")  # noqa: DJ001 (NULL is part of the key)
     status = models.CharField(max_length=20, choices=VideoStatus.choices, db_default=VideoStatus.PENDING)
     retry_count = models.IntegerField("failures", db_default=0, help_text="Grows by one at every failure.")
@@ -42,8 +43,15 @@ class VideoQueue(models.Model):
     bytes_total = models.BigIntegerField(null=True, blank=True)
     speed = models.BigIntegerField(null=True, blank=True, help_text="Bytes per second.")
     failure_class = models.CharField(max_length=20, db_default="", blank=True)
-    page_url = models.TextField(db_default="", blank=True)
-    options = models.JSONField(db_default=models.Value({}, models.JSONField()), blank=True)
+    page_url = models.TextField(
+        "page URL",
+        db_default="",
+        blank=True,
+        help_text="Where the video URL came from; asked for a new one if it expires.",
+    )
+    options = models.JSONField(
+        db_default=models.Value({}, models.JSONField()), blank=True, help_text="mirrors: URLs of the very same file."
+    )
     artifact = models.JSONField(
         null=True, blank=True, editable=False, help_text="What the download lane hands to the upload lane."
     )
@@ -87,6 +95,11 @@ class VideoQueue(models.Model):
                 fields=["worker_id", "status"],
                 name="video_queue_in_work",
                 condition=Q(status__in=[VideoStatus.DOWNLOADING, VideoStatus.UPLOADING]),
+            ),
+            models.Index(
+                KT("artifact__sha256"),
+                name="video_queue_content",
+                condition=Q(status=VideoStatus.UPLOADING),
             ),
             # The id makes the order total: pages follow one another at the same cost, also among rows of one moment.
             models.Index(fields=["status", "-updated_at", "-id"], name="video_queue_status"),

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from queue_app import queue
 from queue_app.failures import BadSource, Transient
 from queue_app.models import JobEvent, SourceHost, VideoQueue, Worker
-from queue_app.queue import Lease
+from queue_app.queue import Lease, Place
 from queue_app.states import Lane
 from storage_app.naming import VideoKey
 from tests.conftest import Client
@@ -80,7 +80,7 @@ def test_a_heartbeat_renews_the_lease_and_keeps_the_progress() -> None:
         lambda lease: queue.heartbeat_video(lease, LEASE, "download", 1, 2, 3),
         lambda lease: queue.finish_download(lease, ARTIFACT),
         lambda lease: queue.fail_video(lease, Transient("cut")),
-        lambda lease: queue.record_replica(lease, 1, "r", "p", ARTIFACT),
+        lambda lease: queue.record_replica(lease, 1, Place("r", "p"), ARTIFACT),
         lambda lease: queue.publish_video(
             lease, uuid.uuid4(), file_key="k", account=1, repo="r", direct_url="d", stream_url="s"
         ),

@@ -16,7 +16,7 @@ from django_q.models import Schedule
 from queue_app import queue, tasks
 from queue_app.failures import BadSource, DiskFull, StorageFull, Transient
 from queue_app.models import JobEvent, QueueTotal, SourceHost, VideoQueue, Worker
-from queue_app.queue import Lease
+from queue_app.queue import Lease, Place
 from queue_app.states import Lane
 from storage_app.models import StorageAccount
 from storage_app.naming import VideoKey
@@ -120,7 +120,7 @@ def test_an_account_that_takes_a_copy_again_is_well(accounts: list[StorageAccoun
     [download] = claim()
     queue.finish_download(download, ARTIFACT)
     [upload] = claim(lane=Lane.UPLOAD)
-    queue.record_replica(upload, 2, "r", "p", ARTIFACT)
+    queue.record_replica(upload, 2, Place("r", "p"), ARTIFACT)
     account = StorageAccount.objects.get(index=2)
     assert (account.pause_count, account.paused_until, account.pause_reason) == (0, None, "")
 
