@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,13 +42,9 @@ class Intake:
     def check(self, items: Sequence[object]) -> list[dict[str, Any] | Refused]:
         """Each item's valid data, or why it is refused. Looks names up; writes nothing."""
         checked = [self._check(item) for item in items]
-        refusals = self._addresses.refusals({data["video_url"] for data in checked if not isinstance(data, Refused)})
-        return [
-            data
-            if isinstance(data, Refused) or data["video_url"] not in refusals
-            else Refused({"video_url": [refusals[data["video_url"]]]})
-            for data in checked
-        ]
+        urls = {url for data in checked if not isinstance(data, Refused) for _, url in _urls_in(data)}
+        refusals = self._addresses.refusals(urls)
+        return [data if isinstance(data, Refused) else _refused_by_address(data, refusals) or data for data in checked]
 
     def _check(self, item: object) -> dict[str, Any] | Refused:
         if not isinstance(item, Mapping):
@@ -65,6 +61,23 @@ def enqueue(checked: Sequence[dict[str, Any] | Refused], *, dry_run: bool = Fals
     taken = [data for data in checked if not isinstance(data, Refused)]
     results = iter(queue.enqueue_videos(taken, dry_run=dry_run) if taken else ())
     return [data if isinstance(data, Refused) else Taken(key_in(data), next(results)) for data in checked]
+
+
+def _urls_in(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each URL of valid data with its field."""
+    yield "video_url", data["video_url"]
+    if "page_url" in data:
+        yield "page_url", data["page_url"]
+    for url in data.get("mirrors", ()):
+        yield "mirrors", url
+
+
+def _refused_by_address(data: Mapping[str, Any], refusals: Mapping[str, str]) -> Refused | None:
+    errors: dict[str, list[str]] = {}
+    for field, url in _urls_in(data):
+        if url in refusals:
+            errors.setdefault(field, []).append(refusals[url])
+    return Refused(errors) if errors else None
 
 
 def _by_field(refusal: ValidationError) -> dict[str, list[Any]]:

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 CSV, JSONL = "csv", "jsonl"
 EXTENSIONS = {".csv": CSV, ".jsonl": JSONL, ".ndjson": JSONL}
 REQUIRED = ("mal_id", "episode", "provider", "video_url")
-OPTIONAL = ("resolution", "priority")
+OPTIONAL = ("resolution", "priority", "page_url", "mirrors")
 LINE_BYTES = 64 * 1024
 
 
@@ -72,7 +72,7 @@ def _header(reader: Any) -> list[str]:
     if missing:
         wanted = ",".join((*REQUIRED, *OPTIONAL))
         raise FileRefused(
-            f"The header row lacks {', '.join(missing)}. It must name {wanted} (the last two may be left out), "
+            f"The header row lacks {', '.join(missing)}. It must name {wanted} (the last four may be left out), "
             "separated by commas."
         )
     if twice := sorted({name for name in header if name and header.count(name) > 1}):

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.urls import reverse
 from django.utils.html import format_html
 
-from queue_app.api.serializers import VideoRequestSerializer, check_video_url
+from queue_app.api.serializers import MIRRORS_MAX, VideoRequestSerializer, check_video_url
 from queue_app.models import VideoQueue
 from queue_app.states import VideoStatus
 from storage_app import key_rules
@@ -35,13 +35,26 @@ class AddVideoForm(VideoForm):
     video_url = forms.CharField(
         label="Video URL",
         widget=forms.TextInput(attrs={"class": "vLargeTextField", "type": "url"}),
-        help_text="Direct MP4/MKV or an HLS playlist, http or https.",
+        help_text="Direct MP4/MKV, an HLS playlist, or a page with a video; http or https.",
+    )
+    page_url = forms.CharField(
+        label="Page URL",
+        required=False,
+        widget=forms.TextInput(attrs={"class": "vLargeTextField", "type": "url"}),
+        help_text="The page that the video URL was found on, if any: asked for a new one when that expires.",
+    )
+    mirrors = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "vLargeTextField"}),
+        help_text=f"Up to {MIRRORS_MAX} further URLs of the very same file, one on each line.",
     )
 
     class Meta:
         model = VideoQueue
-        fields = (*KEY_FIELDS, "video_url")
+        fields = (*KEY_FIELDS, "video_url", "page_url")
 
+    page: str = ""
+    mirror_urls: tuple[str, ...] = ()
     key: VideoKey | None = None
 
     def clean(self) -> dict[str, Any] | None:
@@ -52,9 +65,11 @@ class AddVideoForm(VideoForm):
         video = VideoRequestSerializer(data=self.cleaned_data)
         if not video.is_valid():
             for field, sentences in video.errors.items():
-                self.add_error(field, [str(sentence) for sentence in sentences])
+                self.add_error(field, _sentences(sentences))
             return cleaned
         self.key = video.key
+        self.page = video.validated_data.get("page_url", "")
+        self.mirror_urls = tuple(video.validated_data.get("mirrors", ()))
         self._refuse_duplicate(video.key)
         return cleaned
 
@@ -72,6 +87,12 @@ class AddVideoForm(VideoForm):
         )
 
 
+def _sentences(errors: Any) -> list[str]:
+    """A list's field tells which of its items are wrong; here each sentence is enough."""
+    nested = errors.values() if isinstance(errors, dict) else [errors]
+    return [str(sentence) for sentences in nested for sentence in sentences]
+
+
 class ChangeVideoForm(VideoForm):
     """What an operator may change of a job. The rest belongs to the workers."""
 
@@ -81,14 +102,24 @@ class ChangeVideoForm(VideoForm):
 
     class Meta:
         model = VideoQueue
-        fields = ("video_url", "priority", "max_attempts")
-        widgets = {"video_url": forms.TextInput(attrs={"class": "vLargeTextField", "type": "url"})}
+        fields = ("video_url", "page_url", "priority", "max_attempts")
+        widgets = {
+            name: forms.TextInput(attrs={"class": "vLargeTextField", "type": "url"})
+            for name in ("video_url", "page_url")
+        }
         help_texts = {"video_url": "Used from the next attempt on; running work goes on with the old one."}
 
     def clean_video_url(self) -> str:
         """As the API does it."""
-        url: str = self.cleaned_data["video_url"]
-        if "video_url" not in self.changed_data:
+        return self._checked("video_url")
+
+    def clean_page_url(self) -> str:
+        """As the API does it; empty: there is no page."""
+        return self._checked("page_url") if self.cleaned_data["page_url"] else ""
+
+    def _checked(self, field: str) -> str:
+        url: str = self.cleaned_data[field]
+        if field not in self.changed_data:
             return url
         try:
             return check_video_url(url)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from archive_site.admin_parts import NOTHING, duration, size
 from queue_app.models import JobEvent, VideoQueue
@@ -26,7 +28,7 @@ class JobEventInline(EventInline):
     extra = 0
     can_delete = False
     verbose_name_plural = "History"
-    fields = readonly_fields = ("at", "actor", "change", "attempt", "moved", "took", "pace", "failure_class", "reason")
+    fields = readonly_fields = ("at", "actor", "change", "attempt", "moved", "took", "pace", "failure_class", "why")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[JobEvent]:
         """A job that flaps for weeks has more than a page can hold."""
@@ -54,6 +56,14 @@ class JobEventInline(EventInline):
     def pace(self, event: JobEvent) -> str:
         """Of that attempt, on average."""
         return NOTHING if event.speed is None else f"{size(event.speed)}/s"
+
+    @admin.display(description="reason")
+    def why(self, event: JobEvent) -> SafeString | str:
+        """In a sentence; what programs said of it, to be unfolded."""
+        if not event.details:
+            return event.reason
+        html = "{}<details><summary>What ffmpeg said</summary><pre>{}</pre></details>"
+        return format_html(html, event.reason, event.details)
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""

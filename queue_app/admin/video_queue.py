@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from archive_site.admin_parts import NOTHING, PlainAdmin, age, duration, pill, progress_bar, shortened, size
@@ -25,7 +25,7 @@ from queue_app.states import IN_WORK, VideoStatus
 from storage_app.key_rules import WORK_MAX, filter_by
 from storage_app.models import VideoStore
 
-EDITABLE = ("video_url", "priority", "max_attempts")
+EDITABLE = ("video_url", "page_url", "priority", "max_attempts")
 
 
 @admin.register(VideoQueue)
@@ -40,11 +40,15 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
     actions = [requeue, cancel, prioritise, reset]
     inlines = (JobEventInline,)
     readonly_fields = (
-        *KEY_FIELDS, "source_host", "state", "progress", "stored", "stage", "attempt", "retry_count", "failure_class",
-        "error_message", "not_before", "worker_id", "lease_expires_at", "created_at", "updated_at", "id",
+        *KEY_FIELDS, "source_host", "mirrors", "state", "progress", "stored", "stage", "attempt", "retry_count",
+        "failure_class", "error_message", "not_before", "worker_id", "lease_expires_at", "created_at", "updated_at",
+        "id",
     )  # fmt: skip
     fieldsets = (
-        (None, {"fields": (KEY_FIELDS, "video_url", "source_host", ("priority", "max_attempts"))}),
+        (
+            None,
+            {"fields": (KEY_FIELDS, "video_url", "page_url", "mirrors", "source_host", ("priority", "max_attempts"))},
+        ),
         ("Now", {"fields": ("state", "progress", "stored", "worker_id", "stage", "lease_expires_at")}),
         (
             "Failures",
@@ -102,6 +106,11 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
             key_of(job).stream_path(),
         )
 
+    @admin.display(description="mirrors")
+    def mirrors(self, job: VideoQueue) -> SafeString | str:
+        """One on each line."""
+        return format_html_join("", "{}<br>", ((url,) for url in job.options.get("mirrors", ()))) or NOTHING
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[VideoQueue], search_term: str
     ) -> tuple[QuerySet[VideoQueue], bool]:
@@ -119,7 +128,7 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
     def get_fieldsets(self, request: HttpRequest, obj: VideoQueue | None = None) -> Any:
         """A new job has nothing to show yet."""
         if obj is None:
-            return ((None, {"fields": (*KEY_FIELDS, "video_url")}),)
+            return ((None, {"fields": (*KEY_FIELDS, "video_url", "page_url", "mirrors")}),)
         return super().get_fieldsets(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: VideoQueue | None = None) -> Any:
@@ -137,7 +146,7 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
             if names:
                 obj.save(update_fields=names)
             return
-        job = enqueue_video(form.key, form.cleaned_data["video_url"])
+        job = enqueue_video(form.key, form.cleaned_data["video_url"], form.page, form.mirror_urls)
         obj.pk = job.pk
         obj._state.adding = False
         if job.status != VideoStatus.PENDING:

@@ -24,7 +24,7 @@ class JobEventSerializer(serializers.ModelSerializer[JobEvent]):
         model = JobEvent
         fields = (
             "at", "actor", "from_status", "to_status", "attempt", "failure_class", "bytes_done", "seconds", "speed",
-            "reason",
+            "reason", "details",
         )  # fmt: skip
 
 
@@ -34,12 +34,14 @@ class JobSerializer(serializers.ModelSerializer[VideoQueue]):
     status = serializers.ChoiceField(VideoStatus.choices)
     percent = serializers.IntegerField(allow_null=True, help_text="Of the current stage.")
     error_message = serializers.CharField(allow_null=True, help_text="The last failure.")
+    mirrors = serializers.ListField(child=serializers.CharField(), source="options.mirrors", default=[])
     stream_url = serializers.SerializerMethodField()
 
     class Meta:
         model = VideoQueue
         fields = (
-            "id", "mal_id", "episode", "provider", "resolution", "video_url", "source_host", "status", "stage",
+            "id", "mal_id", "episode", "provider", "resolution", "video_url", "page_url", "mirrors",
+            "source_host", "status", "stage",
             "bytes_done", "bytes_total", "percent", "speed", "priority", "attempt", "max_attempts", "retry_count",
             "failure_class", "error_message", "not_before", "worker_id", "created_at", "updated_at", "stream_url",
         )  # fmt: skip

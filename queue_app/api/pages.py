@@ -26,7 +26,7 @@ def page_of_jobs(query: dict[str, str]) -> tuple[list[VideoQueue], str | None]:
     jobs = VideoQueue.objects.filter(status=status) if status else VideoQueue.objects.all()
     if query.get("after"):
         jobs = _behind(jobs, moment, _position(query["after"]))
-    found = list(jobs.order_by(f"-{moment}", "-id").defer("artifact", "options")[: limit + 1])
+    found = list(jobs.order_by(f"-{moment}", "-id").defer("artifact")[: limit + 1])
     if len(found) <= limit:
         return found, None
     last = found[limit - 1]

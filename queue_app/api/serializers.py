@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 URL_LENGTH = 8192
 PRIORITY_MIN, PRIORITY_MAX = -(2**15), 2**15 - 1
+MIRRORS_MAX = 8
 
 
 def check_url_form(value: object) -> str:
@@ -86,6 +87,17 @@ class VideoUrlField(serializers.CharField):
         return _apply(rule, data)
 
 
+class MirrorsField(serializers.ListField):
+    """`mirrors`."""
+
+    child = VideoUrlField(max_length=URL_LENGTH, trim_whitespace=False)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        """A list of URLs; in a file, one string with white space between them."""
+        urls: list[str] = super().to_internal_value(data.split() if isinstance(data, str) else data)
+        return list(dict.fromkeys(urls))
+
+
 class VideoRequestSerializer(serializers.Serializer[dict[str, Any]]):
     """A video to archive. Fields that aren't named here are ignored."""
 
@@ -103,8 +115,26 @@ class VideoRequestSerializer(serializers.Serializer[dict[str, Any]]):
         help_text="480p, 720p, …; null or empty: as it comes.",
     )
     video_url = VideoUrlField(
-        max_length=URL_LENGTH, trim_whitespace=False, help_text="http(s); direct MP4/MKV or an HLS playlist."
+        max_length=URL_LENGTH, trim_whitespace=False, help_text="http(s); direct MP4/MKV, an HLS playlist, or a page."
     )
+    page_url = VideoUrlField(
+        required=False,
+        allow_null=True,
+        allow_blank=True,
+        max_length=URL_LENGTH,
+        trim_whitespace=False,
+        help_text="The page that video_url was found on: asked for a new one when that expires.",
+    )
+    mirrors = MirrorsField(
+        required=False, allow_null=True, max_length=MIRRORS_MAX, help_text="Further URLs of the very same file."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Nothing given is the same as left out."""
+        for name in ("page_url", "mirrors"):
+            if not attrs.get(name):
+                attrs.pop(name, None)
+        return attrs
 
     @property
     def key(self) -> VideoKey:

@@ -117,7 +117,9 @@ def _prepare_one(value: dict[str, Any]) -> Work:
     video.is_valid(raise_exception=True)
 
     def work() -> Answer:
-        return 202, dict(VideoJobSerializer(enqueue_video(video.key, video.validated_data["video_url"])).data)
+        data = video.validated_data
+        job = enqueue_video(video.key, data["video_url"], data.get("page_url", ""), data.get("mirrors", ()))
+        return 202, dict(VideoJobSerializer(job).data)
 
     return work
 

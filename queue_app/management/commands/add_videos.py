@@ -26,7 +26,8 @@ class Command(BaseCommand):
 
     help = (
         "Enqueue the videos of a file: CSV with a header row, or JSON Lines, with mal_id, episode, provider, "
-        "video_url, resolution and priority (the last two optional). Running it again changes nothing."
+        "video_url, and if wanted resolution, priority, page_url and mirrors (URLs with spaces between them). Running "
+        "it again changes nothing."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
