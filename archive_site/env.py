@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -43,6 +43,14 @@ def integer(name: str, default: int, *, minimum: int = 0, maximum: int | None = 
 def number(name: str, default: float, *, minimum: float = 0.0, maximum: float | None = None) -> float:
     """A number within [minimum, maximum]."""
     return _number(name, default, float, minimum, maximum, "a number")
+
+
+def choice(name: str, default: str, allowed: Sequence[str]) -> str:
+    """One of some words, in any case."""
+    value = text(name, default).lower()
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name}={value!r}: expected one of {', '.join(allowed)}.")
+    return value
 
 
 def csv(name: str) -> list[str]:

@@ -46,6 +46,16 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # --- Fetching ---------------------------------------------------------------------------------------------------------
 FETCH_ALLOW_HOSTS = env.host_ports("FETCH_ALLOW_HOSTS")
 MAX_VIDEO_BYTES = env.integer("MAX_VIDEO_BYTES", 200 * 1024**3, minimum=1)
+MAX_DOWNLOAD_RATE = env.integer("MAX_DOWNLOAD_RATE", 0)
+DOWNLOAD_CONNECTIONS = env.integer("DOWNLOAD_CONNECTIONS", 8, minimum=1, maximum=32)
+HLS_CONNECTIONS = env.integer("HLS_CONNECTIONS", 8, minimum=1, maximum=32)
+HOST_CONNECTIONS = env.integer("HOST_CONNECTIONS", 16, minimum=1, maximum=256)
+MAX_LIVE_HOURS = env.number("MAX_LIVE_HOURS", 6.0)
+
+# --- Proof: how much of a video is decoded before it is archived, and where refused ones are kept ---------------------
+PROOF = env.choice("PROOF", "full", ("full", "sampled", "off"))
+QUARANTINE_DIR = env.path("QUARANTINE_DIR", "") if env.text("QUARANTINE_DIR") else None
+QUARANTINE_DAYS = env.integer("QUARANTINE_DAYS", 30, minimum=1)
 
 # --- Media: programs of the operator's own in the place of the bundled ones -------------------------------------------
 FFMPEG = env.text("FFMPEG")

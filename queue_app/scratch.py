@@ -68,6 +68,13 @@ def discard(attempt: Path) -> bool:
     return True
 
 
+def empty(attempt: Path) -> None:
+    """Remove the files of an attempt that goes on from nothing; its folder, which it holds, stays."""
+    for path in attempt.iterdir():
+        if path.is_file():
+            path.unlink(missing_ok=True)
+
+
 def sweep(worker_id: str) -> int:
     """Remove what belongs to no job that this worker has in work, or may go on with; returns how many folders.
 

@@ -20,6 +20,7 @@ from queue_app import queue, scratch
 from queue_app.lanes import CHORES, LaneProcess
 from queue_app.models import Worker
 from queue_app.patience import through_outages
+from queue_app.quarantine import forget_old
 from queue_app.states import Lane
 from queue_app.watchdog import Watchdog
 
@@ -91,6 +92,8 @@ class ArchiveWorker:
         if time.monotonic() < self._heartbeat_at:
             return
         self._heartbeat_at = time.monotonic() + HEARTBEAT_SECONDS
+        if settings.QUARANTINE_DIR:
+            forget_old(settings.QUARANTINE_DIR, settings.QUARANTINE_DAYS)
         try:
             Worker.objects.filter(id=self.id).update(last_heartbeat=Now())
             if released := queue.release_expired_leases(SILENCE):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from unittest.mock import patch
 
 from benchmarks.queues.started import tell_started
-from queue_app import pipeline
+from queue_app import download_stage, pipeline
+from queue_app.artifact import Artifact
 from queue_app.broker import VideoQueueBroker
 from queue_app.heartbeat import Heartbeat
 from queue_app.models import VideoQueue
@@ -19,9 +20,8 @@ class NothingBroker(VideoQueueBroker):
 def _download_nothing(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
     tell_started()
     heartbeat.check()
-    media = {"duration": 1.0}
-    artifact = {"attempt": str(lease.token), "name": "video.mp4", "size": 1, "sha256": "0" * 64, "media": media}
-    pipeline._hand_over(job, lease, artifact)
+    artifact = Artifact(str(lease.token), "video.mp4", size=1, sha256="0" * 64, media={"duration": 1.0})
+    download_stage._hand_over(job, lease, artifact)
 
 
-patch.object(pipeline, "_download", _download_nothing).start()
+patch.object(pipeline, "fetch_and_prove", _download_nothing).start()

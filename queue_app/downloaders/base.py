@@ -58,6 +58,8 @@ class Source:
     """Further URLs of the same file."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """What a page's own player would send along: Referer, User-Agent, Cookie."""
+    page_url: str = ""
+    """The page that `url` came from, which may give a new one when it expires; "" if there is none."""
 
     def headers_for(self, url: str) -> dict[str, str]:
         """Those of the headers that `url` may be sent: a foreign host gets neither cookies nor credentials."""

@@ -1,0 +1,164 @@
+"""The first stage of a job: fetch, make it one MP4 if it is something else, prove it whole, hand it over."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from archive_site.safe_http import Policy
+from queue_app import queue, scratch
+from queue_app.artifact import Artifact
+from queue_app.downloaders import Downloaded, Limits, Source, download
+from queue_app.failures import BadSource, Cancelled, Failure, Transient
+from queue_app.heartbeat import Heartbeat
+from queue_app.media.ffmpeg import Tools, find_tools
+from queue_app.media.probe import MediaInfo, probe
+from queue_app.media.proof import PROOF_SECONDS, prove, sha256_file
+from queue_app.media.remux import needs_remux, remux_to_mp4
+from queue_app.models import VideoQueue
+from queue_app.patience import through_outages
+from queue_app.quarantine import keep_aside
+from queue_app.queue import Lease
+from queue_app.sidecars import sidecars_of
+
+log = logging.getLogger(__name__)
+
+REMUXED = "video.mp4"
+
+
+def fetch_and_prove(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
+    """Ends with the job handed to this worker's upload lane. Raises a Failure or Cancelled."""
+    with scratch.held(settings.WORKER_ID, lease) as folder:
+        try:
+            with heartbeat.interrupting():
+                fetched = download(
+                    _source_of(job),
+                    folder,
+                    policy=fetch_policy(),
+                    limits=fetch_limits(),
+                    progress=heartbeat.progress,
+                )
+            artifact = _prove_whole(fetched, folder, lease, heartbeat)
+        except BadSource as failure:
+            _keep_aside(job, folder, failure)
+            raise
+        _hand_over(job, lease, artifact)
+        _discard_parts(folder, artifact)
+
+
+def fetch_policy() -> Policy:
+    """Where foreign URLs may lead, by the settings."""
+    return Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS)
+
+
+def fetch_limits() -> Limits:
+    """How much one download may take, by the settings."""
+    return Limits(
+        max_bytes=settings.MAX_VIDEO_BYTES,
+        connections=settings.DOWNLOAD_CONNECTIONS,
+        hls_connections=settings.HLS_CONNECTIONS,
+        max_rate=settings.MAX_DOWNLOAD_RATE or None,
+        host_connections=settings.HOST_CONNECTIONS,
+        shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
+        live_seconds=settings.MAX_LIVE_HOURS * 3600,
+    )
+
+
+def _source_of(job: VideoQueue) -> Source:
+    return Source(
+        job.video_url,
+        job.resolution,
+        mirrors=tuple(job.options.get("mirrors", ())),
+        page_url=job.page_url,
+    )
+
+
+def _prove_whole(fetched: Downloaded, folder: Path, lease: Lease, heartbeat: Heartbeat) -> Artifact:
+    try:
+        video, sha256, info, proof = _as_proven_mp4(fetched, folder / REMUXED, heartbeat)
+    except BadSource as failure:
+        if not fetched.resumed:
+            raise
+        scratch.empty(folder)
+        reason = "The resumed download did not prove to be whole; it starts again from zero."
+        raise Transient(f"{reason} {failure}", details=failure.details) from failure
+    return Artifact(
+        attempt=str(lease.token),
+        name=video.name,
+        size=video.stat().st_size,
+        sha256=sha256 or sha256_file(video, heartbeat.progress),
+        media=info.as_json(),
+        proof=proof,
+        title=fetched.page.title if fetched.page else "",
+        sidecars=sidecars_of(fetched),
+    )
+
+
+def _as_proven_mp4(
+    fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat
+) -> tuple[Path, str | None, MediaInfo, dict[str, Any] | None]:
+    """The fetched file, or `remuxed` if it had to become an MP4; its sha256 if known, what is in it, and the proof."""
+    tools = find_tools(settings.FFMPEG, settings.FFPROBE)
+    # Of an earlier attempt, whose ffmpeg could outlive it where `setpriv` is missing: let it write into nowhere.
+    for left in (remuxed, remuxed.with_name(f"{remuxed.name}.part")):
+        left.unlink(missing_ok=True)
+    heartbeat.enter("prove")
+    info = probe(fetched.path, tools=tools, cancelled=heartbeat.check)
+    expected = fetched.expected_duration
+    if not needs_remux(fetched):
+        return fetched.path, fetched.sha256, info, _prove(fetched.path, info, expected, tools, heartbeat)
+    heartbeat.enter("remux")
+    remux_to_mp4(fetched.path, remuxed, container=fetched.container, tools=tools, cancelled=heartbeat.check)
+    heartbeat.enter("prove")
+    expected = expected or info.duration
+    info = probe(remuxed, tools=tools, cancelled=heartbeat.check)
+    return remuxed, None, info, _prove(remuxed, info, expected, tools, heartbeat)
+
+
+def _prove(
+    video: Path, info: MediaInfo, expected: float | None, tools: Tools, heartbeat: Heartbeat
+) -> dict[str, Any] | None:
+    prove(
+        video,
+        info,
+        expected_duration=expected,
+        decode=True,
+        tools=tools,
+        timeout=max(PROOF_SECONDS, 4 * info.duration),
+        cancelled=heartbeat.check,
+    )
+    return None
+
+
+def _hand_over(job: VideoQueue, lease: Lease, artifact: Artifact) -> None:
+    if through_outages(lambda: queue.finish_download(lease, artifact.as_json())):
+        log.info("%s: downloaded and proven, %d bytes.", job, artifact.size)
+        return
+    # The first try may have been committed although its answer was lost with the connection: then all is well.
+    current = VideoQueue.objects.filter(id=job.id, worker_id=settings.WORKER_ID).values_list("artifact", flat=True)
+    if not any(kept and kept["attempt"] == artifact.attempt for kept in current):
+        raise Cancelled("The job was taken from this worker at the end of its download.")
+
+
+def _discard_parts(folder: Path, artifact: Artifact) -> None:
+    """Remove what the upload has no use for."""
+    wanted = {artifact.name, *(sidecar.file for sidecar in artifact.sidecars)}
+    for path in folder.iterdir():
+        if path.is_file() and path.name not in wanted:
+            path.unlink(missing_ok=True)
+
+
+def _keep_aside(job: VideoQueue, folder: Path, failure: Failure) -> None:
+    if not settings.QUARANTINE_DIR:
+        return
+    try:
+        kept = keep_aside(folder, settings.QUARANTINE_DIR, str(job.id), failure)
+    except OSError as error:
+        log.warning("%s: what arrived could not be kept aside (%s).", job, error.strerror or type(error).__name__)
+        return
+    if kept:
+        log.warning("%s: what arrived is kept in %s.", job, kept)
+        failure.args = (f"{failure} What arrived is kept in the quarantine as {kept.name}.",)
