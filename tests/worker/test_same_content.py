@@ -1,0 +1,76 @@
+"""The same bytes from two sources are stored once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from queue_app import queue
+from queue_app.models import JobEvent, VideoQueue
+from queue_app.states import Lane
+from storage_app.models import Replica, StorageAccount, StoredFile, VideoStore
+from tests.servers.origin import Origin
+from tests.servers.videos import Videos
+from tests.worker.conftest import StartWorker, add, finished
+from tests.worker.test_archiving import files_below
+
+LEASE = timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one after the other"])
+def test_the_same_content_is_stored_once_for_all_who_have_it(
+    at_once: bool, start_worker: StartWorker, origin: Origin, videos: Videos, accounts: list[StorageAccount]
+) -> None:
+    start_worker(MAX_CONCURRENT="3")
+    content, jobs = videos.mp4.read_bytes(), []
+    for episode in (1, 2, 3):
+        jobs.append(add(origin.put(f"/{episode}.mp4", content), episode))
+        if not at_once:
+            finished(jobs[-1])
+    assert [(finished(job).status, job.retry_count) for job in jobs] == [("ready", 0)] * 3
+    assert (StoredFile.objects.count(), Replica.objects.count()) == (1, 2)
+    assert [len(files_below(folder)) for folder in (Path(account.root) for account in accounts)] == [1, 1]
+    assert {row.stored_file_id for row in VideoStore.objects.all()} == {StoredFile.objects.get().id}
+    for episode in (1, 2, 3):
+        answer = Client().get(f"/stream/55825/{episode}/test/720p")
+        assert b"".join(answer) == content  # type: ignore[arg-type]
+
+
+def test_a_video_archived_anew_leaves_those_who_share_its_former_content(
+    start_worker: StartWorker, origin: Origin, videos: Videos
+) -> None:
+    start_worker()
+    for episode in (1, 2):
+        job = finished(add(origin.put(f"/{episode}.mp4", videos.mp4.read_bytes()), episode))
+    first = VideoQueue.objects.exclude(id=job.id).get()
+    assert len({row.hf_path for row in VideoStore.objects.all()}) == 1
+    VideoQueue.objects.filter(id=first.id).update(video_url=origin.put("/new.mkv", videos.mkv.read_bytes()))
+    queue.reset_videos([first.id], actor="test", reason="anew")
+    assert finished(first).status == "ready"
+    assert StoredFile.objects.count() == 2
+    other = Client().get("/stream/55825/2/test/720p")
+    assert b"".join(other) == videos.mp4.read_bytes()  # type: ignore[arg-type]
+
+
+def test_one_that_waits_for_its_twin_burns_no_attempt(transactional_db: None, accounts: list[StorageAccount]) -> None:
+    sha256 = "a" * 64
+    leases = []
+    for episode in (1, 2):
+        add("https://example.org/a.mp4", episode)
+        [lease] = queue.claim_videos(Lane.DOWNLOAD, "w", capacity=9, limit=1, lease=LEASE)
+        queue.finish_download(lease, {"attempt": str(lease.token), "size": 1, "sha256": sha256})
+        leases += queue.claim_videos(Lane.UPLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    places = [queue.Place("r", f"{n}.mp4") for n in (1, 2)]
+    assert queue.settle_content(leases[0], places[0], sha256) == places[0]
+    assert queue.settle_content(leases[1], places[1], sha256) is None
+    waiting = VideoQueue.objects.get(episode=2)
+    assert (waiting.status, waiting.lease_token, waiting.retry_count) == ("uploading", None, 0)
+    assert waiting.not_before is not None
+    queue.cancel_videos([leases[0].job_id], actor="op", reason="stop")
+    VideoQueue.objects.update(not_before=None)
+    [again] = queue.claim_videos(Lane.UPLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    assert queue.settle_content(again, places[1], sha256) == places[1]
+    assert not JobEvent.objects.filter(failure_class__gt="").exists()
