@@ -36,7 +36,7 @@ def test_the_same_content_is_stored_once_for_all_who_have_it(
     assert {row.stored_file_id for row in VideoStore.objects.all()} == {StoredFile.objects.get().id}
     for episode in (1, 2, 3):
         answer = Client().get(f"/stream/55825/{episode}/test/720p")
-        assert b"".join(answer) == content  # type: ignore[arg-type]
+        assert b"".join(answer) == content
 
 
 def test_a_video_archived_anew_leaves_those_who_share_its_former_content(
@@ -52,7 +52,7 @@ def test_a_video_archived_anew_leaves_those_who_share_its_former_content(
     assert finished(first).status == "ready"
     assert StoredFile.objects.count() == 2
     other = Client().get("/stream/55825/2/test/720p")
-    assert b"".join(other) == videos.mp4.read_bytes()  # type: ignore[arg-type]
+    assert b"".join(other) == videos.mp4.read_bytes()
 
 
 def test_one_that_waits_for_its_twin_burns_no_attempt(transactional_db: None, accounts: list[StorageAccount]) -> None:
