@@ -9,6 +9,7 @@ SYSTEM_PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 py
 PYTHON := .venv/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --quiet --no-input --require-hashes --requirement
 TESTS ?= tests
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 
 ##@ Use
 
@@ -24,10 +25,13 @@ demo: .venv/run.ok ## Start everything, archive two videos and compare them. URL
 psql: .venv/run.ok ## Open the database of the running instance.
 	@exec $(PYTHON) manage.py psql
 
+.PHONY: browser
+browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaScript need: Playwright, and Chromium from the system.
+
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
+test: .venv/dev.ok .venv/chromium.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/chaos $(TESTS)
 	@$(if $(filter tests,$(TESTS)),$(PYTHON) -m pytest tests/chaos)
 
@@ -53,7 +57,7 @@ bench-queue: .venv/bench.ok ## Measure the queue beside its peers (ARGS=--quick 
 
 .PHONY: lock
 lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with hashes.
-	@for name in requirements requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	@for name in requirements requirements-browser requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header $$name.in --output-file $$name.txt; done
 
 ##@ Housekeeping
@@ -86,6 +90,21 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 .venv/dev.ok: requirements-dev.txt .venv/run.ok
 	@echo "Installing what the tests and checks need (once)…"
 	@$(PIP_INSTALL) requirements-dev.txt
+	@touch $@
+
+.venv/browser.ok: requirements-browser.txt .venv/run.ok
+	@echo "Installing Playwright (once)…"
+	@$(PIP_INSTALL) requirements-browser.txt
+	@touch $@
+
+# Playwright's wheel brings no browser. Where none can be installed, what needs one says so and is left out.
+.venv/chromium.ok: .venv/venv.ok
+	@for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+		echo "Installing Chromium ($$sudo apt-get, once)…"; \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends chromium >/dev/null || \
+		echo "No Chromium: install it yourself for pages that are built by JavaScript."
 	@touch $@
 
 .venv/bench.ok: benchmarks/requirements.txt .venv/run.ok
