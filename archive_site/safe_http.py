@@ -95,16 +95,21 @@ class Fetcher:
         self._session.close()
 
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, range_start: int | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        range_start: int | None = None,
+        range_end: int | None = None,
     ) -> requests.Response:
         """The answer to GET, its body unread (see `read_body`); close it. Any HTTP status is an answer.
 
-        `range_start` asks for the bytes from there to the end. Redirects are followed; the last URL is
-        `response.url`. Raises AddressRefused, TooManyRedirects, Unreachable.
+        `range_start` asks for the bytes from there to `range_end`, which is included (None: to the end; RFC 9110
+        §14.1.2). Redirects are followed; the last URL is `response.url`. Raises AddressRefused, TooManyRedirects,
+        Unreachable.
         """
         sent = dict(headers or {})
         if range_start is not None:
-            sent["Range"] = f"bytes={range_start}-"
+            sent["Range"] = f"bytes={range_start}-{'' if range_end is None else range_end}"
         for _ in range(self.policy.max_redirects + 1):
             response = self._one_hop(url, sent)
             target = _redirect_target(response)

@@ -180,6 +180,11 @@ def test_range_and_identity_are_asked_for(origin: Origin, fetcher: Fetcher) -> N
     assert origin.requests[0].headers["Accept-Encoding"] == "identity"
 
 
+def test_the_end_of_a_range_is_included(origin: Origin, fetcher: Fetcher) -> None:
+    with fetcher.get(origin.put("/x", b"hello"), range_start=1, range_end=3) as response:
+        assert b"".join(read_body(response)) == b"ell"
+
+
 @pytest.mark.parametrize("trouble", [servers.Cut(after=3), servers.Stall(after=3)])
 def test_body_that_stops_is_cut(trouble: servers.Misbehaviour, origin: Origin, fetcher: Fetcher) -> None:
     url = origin.put("/x", b"hello")
