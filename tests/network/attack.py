@@ -23,7 +23,7 @@ from tests.network.entries import FETCHES, FILES, MP4, PAGES, STREAMS, TS, Downl
 from tests.network.hostile import LOCATIONS, PORTS, URLS, numbered
 from tests.network.hosts import Inside, Public
 from tests.network.names import NameServer
-from tests.network.namespace import PUBLIC_4, PUBLIC_6
+from tests.network.namespace import PUBLIC_4, PUBLIC_6, has_ipv6
 
 _LIMITS = Limits(max_bytes=10_000_000, retry_wait=0.01)
 _AT_ONCE = 4
@@ -53,7 +53,12 @@ def main(group: str) -> dict[str, object]:
         NameServer()
         web, inside = Public(), Inside(PORTS)
         tries = list(_GROUPS[group](web, Path(folder)))
-        return {"tries": [asdict(one) for one in tries], "visits": inside.visits_so_far(), "reached": web.seen}
+        return {
+            "tries": [asdict(one) for one in tries],
+            "visits": inside.visits_so_far(),
+            "reached": web.seen,
+            "ipv6": has_ipv6(),
+        }
 
 
 def _control(web: Public, folder: Path) -> Iterator[Try]:
@@ -61,7 +66,7 @@ def _control(web: Public, folder: Path) -> Iterator[Try]:
     for number, url in enumerate(URLS):
         attempt = partial(_bare, numbered(url, number))
         yield _ended("requests", url, attempt, requests.RequestException, ValueError)
-    for url in (f"http://{PUBLIC_4}/", f"http://[{PUBLIC_6}]/", "http://public.n.test/", "http://public6.n.test/"):
+    for url in (f"http://{PUBLIC_4}/", "http://public.n.test/", f"http://[{PUBLIC_6}]/", "http://public6.n.test/"):
         yield _ended("safe_http", url, partial(_guarded, url), FetchError)
     for source in (
         Source(web.put(".mp4", MP4, "video/mp4")),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from tests.network.namespace import PUBLIC_4, PUBLIC_6
+from tests.network.namespace import PUBLIC_4, PUBLIC_6, has_ipv6
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ class Public:
         self._numbers = itertools.count()
         self.seen: list[str] = []
         """The paths that were asked for."""
-        for server in (_Server4((PUBLIC_4, 80), _Handler), _Server6((PUBLIC_6, 80), _Handler)):
+        servers = [_Server4((PUBLIC_4, 80), _Handler)]
+        if has_ipv6():
+            servers.append(_Server6((PUBLIC_6, 80), _Handler))
+        for server in servers:
             server.public = self
             threading.Thread(target=server.serve_forever, daemon=True).start()
 
@@ -100,6 +103,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the report clean."""
 
 
+def _listener(port: int) -> socket.socket:
+    """On every address but those where somebody listens more exactly."""
+    family = socket.AF_INET6 if has_ipv6() else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if family == socket.AF_INET6:
+        listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    listener.bind(("", port))
+    listener.listen(128)
+    return listener
+
+
 class Inside:
     """Listens on some ports of every address there is but the public server's, and writes down who comes."""
 
@@ -111,11 +126,7 @@ class Inside:
         self._marked = threading.Condition(self._lock)
         self._ports = ports
         for port in ports:
-            listener = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            listener.bind(("::", port))
-            listener.listen(128)
+            listener = _listener(port)
             threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
 
     def visits_so_far(self) -> list[str]:

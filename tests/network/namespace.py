@@ -62,20 +62,36 @@ def settle_in(folder: Path) -> None:
     _bring_up("lo")
     device = socket.if_nametoindex("lo")
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
-        for family, address, bits in ((socket.AF_INET, PUBLIC_4, 32), (socket.AF_INET6, PUBLIC_6, 128)):
-            packed = socket.inet_pton(family, address)
-            _ask(
-                netlink,
-                _NEWADDR,
-                struct.pack("=BBBBI", family, bits, _NODAD, 0, device),
-                (_LOCAL, packed),
-                (_ADDRESS, packed),
-            )
-            route = struct.pack("=8BI", family, 0, 0, 0, _TABLE_LOCAL, _BY_ADMIN, _SCOPE_HOST, _LOCAL_ROUTE, 0)
-            _ask(netlink, _NEWROUTE, route, (_OUT, struct.pack("=I", device)))
+        _take_over(netlink, device, socket.AF_INET, PUBLIC_4)
+        if not _switched_off():
+            _take_over(netlink, device, socket.AF_INET6, PUBLIC_6)
     _replace("/etc/resolv.conf", folder, f"nameserver {PUBLIC_4}\noptions timeout:1 attempts:2\n")
     # Anything else (systemd-resolved, mDNS) would answer over a socket that leads out of the namespace.
     _replace("/etc/nsswitch.conf", folder, "hosts: files dns\n")
+
+
+def has_ipv6() -> bool:
+    """Is there IPv6 in this network? Some hosts switch it off for all of theirs."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as sock:
+            sock.bind((PUBLIC_6, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _switched_off() -> bool:
+    switch = Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6")
+    return not switch.exists() or switch.read_text().strip() != "0"
+
+
+def _take_over(netlink: socket.socket, device: int, family: int, public: str) -> None:
+    """Give the device one public address, and lead all others to this machine too."""
+    packed = socket.inet_pton(family, public)
+    address = struct.pack("=BBBBI", family, len(packed) * 8, _NODAD, 0, device)
+    _ask(netlink, _NEWADDR, address, (_LOCAL, packed), (_ADDRESS, packed))
+    route = struct.pack("=8BI", family, 0, 0, 0, _TABLE_LOCAL, _BY_ADMIN, _SCOPE_HOST, _LOCAL_ROUTE, 0)
+    _ask(netlink, _NEWROUTE, route, (_OUT, struct.pack("=I", device)))
 
 
 def _bring_up(device: str) -> None:
