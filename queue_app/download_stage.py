@@ -8,11 +8,11 @@ from typing import Any
 
 from django.conf import settings
 
-from archive_site.safe_http import Policy
 from queue_app import queue, scratch
 from queue_app.artifact import Artifact
-from queue_app.downloaders import Downloaded, Limits, Source, download
+from queue_app.downloaders import Downloaded, Source, download
 from queue_app.failures import BadSource, Cancelled, Failure, Transient
+from queue_app.fetching import fetch_limits, fetch_policy
 from queue_app.heartbeat import Heartbeat
 from queue_app.media.ffmpeg import Tools, find_tools
 from queue_app.media.probe import MediaInfo, probe
@@ -47,24 +47,6 @@ def fetch_and_prove(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None
             raise
         _hand_over(job, lease, artifact)
         _discard_parts(folder, artifact)
-
-
-def fetch_policy() -> Policy:
-    """Where foreign URLs may lead, by the settings."""
-    return Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS)
-
-
-def fetch_limits() -> Limits:
-    """How much one download may take, by the settings."""
-    return Limits(
-        max_bytes=settings.MAX_VIDEO_BYTES,
-        connections=settings.DOWNLOAD_CONNECTIONS,
-        hls_connections=settings.HLS_CONNECTIONS,
-        max_rate=settings.MAX_DOWNLOAD_RATE or None,
-        host_connections=settings.HOST_CONNECTIONS,
-        shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
-        live_seconds=settings.MAX_LIVE_HOURS * 3600,
-    )
 
 
 def _source_of(job: VideoQueue) -> Source:
