@@ -105,13 +105,11 @@ def judge(report: Report) -> None:
                 f"{result.scenario.title}, wall / aria2c -m0's", result.wall(OURS), result.wall("aria2c -m0"), 0.9
             )
     for connections in (8, 16):
-        if result := results.get(f"hls-{connections}"):
-            peer = f"yt-dlp -N{connections}"
-            report.aim(f"HLS, wall / {peer}'s", result.wall(OURS), result.wall(peer), 0.75)
-            report.aim(
-                f"HLS, wall at {connections} / ffmpeg's", result.wall(OURS), results["hls-8"].wall("ffmpeg"), 0.3
-            )
-    runs = [run for result in results.values() for run in result.runs.get(OURS, [])]
+        if hls := results.get(f"hls-{connections}"):
+            peer, ffmpeg = f"yt-dlp -N{connections}", results["hls-8"].wall("ffmpeg")
+            report.aim(f"HLS, wall / {peer}'s", hls.wall(OURS), hls.wall(peer), 0.75)
+            report.aim(f"HLS, wall at {connections} / ffmpeg's", hls.wall(OURS), ffmpeg, 0.3)
+    runs = [run for result in results.values() for run in result.runs.get(OURS, []) if not run.problem]
     if runs:
         report.aim("the most memory, in 150 MB", max(run.usage.peak_bytes for run in runs), MOST_MEMORY, 1.0)
     for one in report.resumed:

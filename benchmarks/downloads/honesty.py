@@ -12,10 +12,12 @@ from benchmarks.downloads.running import Measured, OriginProcess
 from benchmarks.downloads.turns import place
 
 _TOLERANCE = 0.03
+_START_SECONDS = 0.1
+"""What starting eight programs may take on a busy machine."""
 
 
 def check_origin(material: Material, console: Console, seconds: float) -> bool:
-    """Fetch as much as takes `seconds` by curl; say how long it took. False when it is further off than 3 %."""
+    """Fetch as much as takes `seconds` by curl; say how long it took. False when it is further off than 3 % (or 0.1 s)."""
     if shutil.which("curl") is None:
         console.print("The origin is not checked: curl is missing.")
         return True
@@ -29,7 +31,9 @@ def check_origin(material: Material, console: Console, seconds: float) -> bool:
             started = [Measured(command, folder / f"log{number}") for number in range(at_once)]
             took = [measured.wait(10 * wanted) for measured in started]
         worst = max((usage.wall for usage in took), key=lambda wall: abs(wall - wanted))
-        right = abs(worst - wanted) <= _TOLERANCE * wanted and not any(usage.problem for usage in took)
+        right = abs(worst - wanted) <= max(_TOLERANCE * wanted, _START_SECONDS) and not any(
+            usage.problem for usage in took
+        )
         honest = honest and right
         console.print(
             f"The origin's throttle, {at_once} curl at once: {worst:.2f} s for {size / 1e6:.0f} MB each,"

@@ -126,22 +126,22 @@ class Origin:
     async def _answer(self, connection: socket.socket, request: Request, rate: int | None, wait: float) -> bool:
         """Whether the connection may be used again."""
         self._requests += 1
+        if self._is_busy():
+            self._refused += 1
+            await asyncio.sleep(wait)
+            await _send_head(connection, 503, {"Content-Length": "0"})
+            return True
         self._under_way += 1
         self._most_at_once = max(self._most_at_once, self._under_way)
-        busy = self._is_busy()
         try:
             await asyncio.sleep(wait)
-            if busy:
-                self._refused += 1
-                await _send_head(connection, 503, {"Content-Length": "0"})
-                return True
             return await self._answer_file(connection, request, rate)
         finally:
             self._under_way -= 1
 
     def _is_busy(self) -> bool:
         behaviour = self._behaviour
-        if behaviour.answers is not None and self._under_way > behaviour.answers:
+        if behaviour.answers is not None and self._under_way >= behaviour.answers:
             return True
         return self._requests > 1 and self._random.random() < behaviour.busy_share
 
