@@ -13,6 +13,7 @@ if not __package__:  # run by its path, this folder would hide the standard libr
 
 import argparse
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,7 @@ MOST_MEMORY = 150_000_000
 def main() -> int:
     """The command line. Returns 1 when an aim was missed or the origin's throttle isn't real."""
     options = parse()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))  # end in order, leave nothing
     console = Console(width=120)
     report = Report()
     with material_for(options, console) as material:

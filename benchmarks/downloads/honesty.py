@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import ExitStack
 
 from rich.console import Console
 
@@ -17,7 +18,7 @@ _START_SECONDS = 0.1
 
 
 def check_origin(material: Material, console: Console, seconds: float) -> bool:
-    """Fetch as much as takes `seconds` by curl; say how long it took. False when it is further off than 3 % (or 0.1 s)."""
+    """Fetch as much as takes `seconds` by curl; say how long it took. False when it is 3 % (and 0.1 s) off."""
     if shutil.which("curl") is None:
         console.print("The origin is not checked: curl is missing.")
         return True
@@ -28,8 +29,10 @@ def check_origin(material: Material, console: Console, seconds: float) -> bool:
     for at_once in (1, 8):
         with place(material) as folder, OriginProcess(material.manifest, THROTTLED) as origin:
             command = ["curl", "-q", "-sS", "-f", "-r", f"0-{size - 1}", "-o", "/dev/null", origin.url("/file.mp4")]
-            started = [Measured(command, folder / f"log{number}") for number in range(at_once)]
-            took = [measured.wait(10 * wanted) for measured in started]
+            with ExitStack() as stack:
+                logs = [folder / f"log{number}" for number in range(at_once)]
+                started = [stack.enter_context(Measured(command, log)) for log in logs]
+                took = [measured.wait(10 * wanted) for measured in started]
         worst = max((usage.wall for usage in took), key=lambda wall: abs(wall - wanted))
         right = abs(worst - wanted) <= max(_TOLERANCE * wanted, _START_SECONDS) and not any(
             usage.problem for usage in took

@@ -34,13 +34,13 @@ def kill_and_resume(
     """SIGKILL when this share of the bytes has been served, then once more to the end, in the same folder."""
     with place(material) as folder, OriginProcess(material.manifest, scenario.behaviour) as origin:
         job = job_in(folder, origin.url(scenario.path))
-        first = Measured(contender.command(job), folder / "first.log")
         deadline = time.monotonic() + longest(scenario)
-        while origin.counts()["served"] < share * scenario.size and first.running() and time.monotonic() < deadline:
-            time.sleep(_POLL_SECONDS)
-        ended = not first.running()
-        first.kill()
-        usage = Measured(contender.command(job), folder / "log").wait(longest(scenario))
+        with Measured(contender.command(job), folder / "first.log") as first:
+            while origin.counts()["served"] < share * scenario.size and first.running() and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
+            ended = not first.running()
+        with Measured(contender.command(job), folder / "log") as second:
+            usage = second.wait(longest(scenario))
         again = int(origin.counts()["served"]) - scenario.size
         problem = "it ended before it was killed" if ended else usage.problem or problem_of(job, scenario)
         return Resumed(scenario.title, share, again, again / piece_bytes, problem)

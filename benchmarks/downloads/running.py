@@ -85,7 +85,10 @@ class Usage:
 
 
 class Measured:
-    """A process in a session of its own, so that it can be stopped with all that it started."""
+    """A process in a session of its own, so that it can be stopped with all that it started.
+
+    A context manager: on leaving, what still runs is killed.
+    """
 
     def __init__(self, command: list[str], log: Path) -> None:
         self._log = log
@@ -101,6 +104,13 @@ class Measured:
                 stderr=output,
                 start_new_session=True,
             )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if self._process.returncode is None:
+            self.kill()
 
     def wait(self, limit: float) -> Usage:
         """Its end; it is stopped after `limit` seconds."""

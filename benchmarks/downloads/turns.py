@@ -35,7 +35,8 @@ def one_turn(scenario: Scenario, contender: Contender, material: Material) -> Ru
     """In a fresh process, from a fresh origin, into an empty folder that is gone afterwards."""
     with place(material) as folder, OriginProcess(material.manifest, scenario.behaviour) as origin:
         job = job_in(folder, origin.url(scenario.path))
-        usage = Measured(contender.command(job), folder / "log").wait(longest(scenario))
+        with Measured(contender.command(job), folder / "log") as measured:
+            usage = measured.wait(longest(scenario))
         counts = origin.counts()
         return Run(usage, counts, usage.problem or problem_of(job, scenario))
 
