@@ -30,12 +30,16 @@ class Scenario:
     connections: int
     contenders: list[Contender]
     check: Check
+    requests: int = 0
+    """How many the source's own division makes unavoidable, each of which waits for a round trip."""
 
     @property
     def limit(self) -> float | None:
         """Seconds that the link itself takes; None where nothing throttles."""
+        if not self.behaviour.rate:
+            return None
         at_once = min(self.connections, self.behaviour.answers or self.connections)
-        return self.size / (at_once * self.behaviour.rate) if self.behaviour.rate else None
+        return (self.size / self.behaviour.rate + self.requests * self.behaviour.round_trip) / at_once
 
 
 def scenarios(sections: list[str], material: Material, tools: Tools) -> list[Scenario]:
@@ -90,7 +94,8 @@ def _stream(
             return str(error)
 
     path = f"/{kind}/stream.m3u8"
-    return Scenario(key, title, path, material.stream_bytes, behaviour, connections, contenders, check)
+    size, requests = material.stream_bytes, material.segments
+    return Scenario(key, title, path, size, behaviour, connections, contenders, check, requests)
 
 
 def _hls(material: Material, tools: Tools) -> list[Scenario]:
