@@ -25,6 +25,8 @@ ADDRESSES = (
 URLS = (
     *(f"http://{address}/latest/meta-data/" for address in ADDRESSES),
     *(f"http://{name}.n{{n}}.test/again" for name in NAMES if not name.startswith("public")),
+    # nobody public answers on this port, so the next address would be tried
+    *(f"http://{name}.p{{n}}.test:8000/" for name in NAMES if name.startswith("mixed")),
     "http://127.0.0.1:8000/admin/", "https://127.0.0.1/", "https://localhost/", "http://localhost:8000/",
     # which part is the host?
     f"http://{PUBLIC_4}@127.0.0.1/", f"http://{PUBLIC_4}:80@127.0.0.1/", f"http://127.0.0.1\\@{PUBLIC_4}/",
