@@ -13,10 +13,17 @@ from storage_app.backends.base import StorageAuthError, StorageError, StorageFul
 
 
 class Failure(Exception):
-    """A job can't go on. `str()` of it is shown to the operator and must hold no secret."""
+    """A job can't go on. `str()` of it is shown to the operator and must hold no secret.
+
+    `details` is what a program said, for who looks closer: some lines without paths and URLs, or "".
+    """
 
     failure_class: ClassVar[str] = "internal"
     permanent: ClassVar[bool] = False
+
+    def __init__(self, *args: object, details: str = "") -> None:
+        super().__init__(*args)
+        self.details = details
 
 
 class Gone(Failure):
