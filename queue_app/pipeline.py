@@ -143,7 +143,6 @@ def _prove_whole(fetched: Downloaded, remuxed: Path, lease: Lease, heartbeat: He
         video,
         info,
         expected_duration=expected,
-        decode=True,
         tools=tools,
         timeout=max(PROOF_SECONDS, 4 * info.duration),
         cancelled=heartbeat.check,

@@ -25,7 +25,7 @@ class Caps:
     """Bounds on one run of a program."""
 
     memory: int = 4 * GIB
-    """Bytes of address space (RLIMIT_AS); 0 is no bound. Decoding 1080p takes about 0.4 GiB of it, 8K about 3."""
+    """Bytes of address space (RLIMIT_AS); 0 is no bound. H.264 of 1080p decodes with 0.1 GiB and two threads."""
     nice: int = 10
     """Added to this process's nice value."""
     threads: int = _two_cores_at_most()

@@ -27,7 +27,7 @@ _STDERR_BYTES = 4 * 1024
 _STDOUT_BYTES = 16 * 1024 * 1024
 _LINE_BYTES = 64 * 1024
 _POLL_SECONDS = 0.1
-_OUT_OF_MEMORY = re.compile("Cannot allocate memory|Out of memory|bad_alloc|malloc of size .* failed", re.IGNORECASE)
+_OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|Out of memory|bad_alloc|get_buffer\(\) failed", re.IGNORECASE)
 _ARCHITECTURES = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
 CancelCheck = Callable[[], None]
@@ -119,7 +119,7 @@ def without_paths(text: str) -> str:
 def _check_memory(result: Result, caps: Caps) -> None:
     if result.returncode == -signal.SIGKILL:
         raise Transient("The system killed ffmpeg, most likely because this host has too little memory free.")
-    if result.returncode != 0 and caps.memory and _OUT_OF_MEMORY.search(result.stderr):
+    if caps.memory and _OUT_OF_MEMORY.search(result.stderr):
         needed = f"{caps.memory / GIB:.1f} GiB"
         raise BadSource(f"The file needs more than {needed} of memory to be read or decoded.", details=result.stderr)
 

@@ -1,10 +1,26 @@
 """Is this file a whole, playable video? Nothing becomes `ready` without it (DESIGN, invariant 4).
 
-`PROOF_TABLE` below says which mode finds what; `tests/unit/test_damage.py` checks each line of it.
+What each mode finds when the source announced nothing (`tests/unit/test_damage.py` checks each line):
+
+| damage                                                          | off | sampled        | full |
+|-----------------------------------------------------------------|-----|----------------|------|
+| a web page, JSON, zeros, no video, no pictures, no index        | yes | yes            | yes  |
+| MP4, QuickTime or Matroska cut off; MPEG-TS cut within a packet | yes | yes            | yes  |
+| an MP4 index that points outside the data                       | yes | yes            | yes  |
+| MPEG-TS with a stretch that holds no packets                    | yes | yes            | yes  |
+| MPEG-TS with packets missing or cut between two                 | no  | yes            | yes  |
+| a stretch of zeros in MP4 or Matroska; another file's index     | no  | yes            | yes  |
+| a fragment missing in the middle, a hole in all streams         | no  | yes            | yes  |
+| some wrong bytes in a picture or a piece of sound               | no  | in its windows | yes  |
+| wrong bytes in AV1 where ffmpeg has no decoder for it           | no  | no             | no   |
+| the last fragments missing                                      | no  | no             | no   |
+
+The last line, and whatever makes a video shorter, every mode finds when the duration was announced.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import time
@@ -20,7 +36,7 @@ from queue_app.media.holes import Segments, find_holes
 from queue_app.media.lengths import check_duration, check_lengths
 from queue_app.media.packets import Timeline, read_packets
 from queue_app.media.report import ProofReport, first_holes, track_reports, with_bit_rates
-from queue_app.media.streams import MediaInfo
+from queue_app.media.streams import MediaInfo, StreamInfo
 from queue_app.media.structure import check_structure
 
 PROOF_SECONDS = 3600.0
@@ -61,10 +77,11 @@ def prove(
 ) -> ProofReport:
     """What there is to know of the file `path`, probed as `info`. Raises BadSource unless it is whole.
 
-    `mode` is 'full' (every packet read, every video and audio stream decoded to its end), 'sampled' (every packet read,
-    eight windows of four seconds decoded) or 'off' (size, structure and duration only). `expected_duration` in
-    seconds is what the source announced: the sum of a playlist's segments, or the duration probed before
-    remuxing; `expected_size` in bytes. `segments` says that the video was a playlist, whose streams have no holes.
+    `mode` is 'full' (every packet read, every video and audio stream decoded to its end), 'sampled' (every packet
+    read, eight windows of four seconds decoded, and all if one of them isn't clean) or 'off' (size, structure and
+    duration only). `expected_duration` in seconds is what the source announced: the sum of a playlist's segments, or
+    the duration probed before remuxing; `expected_size` in bytes. `segments` says that the video was a playlist,
+    whose streams have no holes.
     Raises Transient after `timeout` seconds, and what `cancelled` raises.
     """
     if mode not in MODES:
@@ -168,9 +185,7 @@ def _with_decoding(run: _Run, report: ProofReport) -> ProofReport:
         f"for {stream.codec}. The setting FFMPEG can name one that has."
         for stream in unknown
     ]
-    complaints = Complaints()
-    work = functools.partial(decode, run.path, streams, complaints=complaints, tools=run.tools, cancelled=run.cancelled)
-    parts = [work(window, timeout=run.left()) for window in _windows(report)] if streams else []
+    parts, complaints = _decode_parts(run, streams, _windows(report)) if streams else ([], Complaints())
     if complaints.lines:
         raise _damaged(complaints)
     if any(stream.kind == "video" for stream in streams) and not sum(part.pictures for part in parts):
@@ -184,11 +199,26 @@ def _with_decoding(run: _Run, report: ProofReport) -> ProofReport:
     )
 
 
-def _windows(report: ProofReport) -> Sequence[Window | None]:
-    """None is the whole file, also where there is no index to seek by."""
+def _decode_parts(
+    run: _Run, streams: Sequence[StreamInfo], parts: Sequence[Window]
+) -> tuple[list[Decoded], Complaints]:
+    """Decode `parts`, or everything if there are none or if a part gives cause to complain."""
+    complaints = Complaints()
+    work = functools.partial(decode, run.path, streams, tools=run.tools, cancelled=run.cancelled)
+    with contextlib.suppress(BadSource):
+        done = [work(part, complaints, timeout=run.left()) for part in parts]
+        if done and not complaints.lines:
+            return done, complaints
+    # A decoder that begins in the middle may miss pictures that are all there: decoding from the beginning tells.
+    complaints = Complaints()
+    return [work(None, complaints, timeout=run.left())], complaints
+
+
+def _windows(report: ProofReport) -> Sequence[Window]:
+    """() is the whole file, also where there is no index to seek by."""
     if report.mode == FULL or report.media.container in _NO_INDEX:
-        return (None,)
-    return windows(report.span or 0.0, _WINDOWS, _WINDOW_SECONDS) or (None,)
+        return ()
+    return windows(report.span or 0.0, _WINDOWS, _WINDOW_SECONDS)
 
 
 def _sum(parts: Sequence[Decoded]) -> Decoded | None:
