@@ -37,7 +37,7 @@ def probe(path: Path, *, tools: Tools | None = None, cancelled: CancelCheck | No
     rate = number(file.get("bit_rate"))
     info = MediaInfo(
         container=container,
-        duration=number(file.get("duration")) or 0.0,
+        duration=_duration(file, container),
         size=path.stat().st_size,
         bit_rate=int(rate) if rate else None,
         streams=tuple(stream_from(raw) for raw in found["streams"]),
@@ -59,6 +59,15 @@ def _container(path: Path) -> str:
     if container is None:
         raise BadSource("The file is not a video of a known format.")
     return container
+
+
+def _duration(file: dict[str, Any], container: str) -> float:
+    """Seconds from the first packet to the end; 0 when the file doesn't tell, as a live recording."""
+    duration = number(file.get("duration")) or 0.0
+    if container in {"matroska", "webm"}:
+        # Its Duration is counted from time 0, wherever its data begins; ffprobe hands it on as it is.
+        duration -= max(0.0, number(file.get("start_time")) or 0.0)
+    return max(0.0, round(duration, 6))
 
 
 def _found(result: Result) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def prove(
         raise ValueError(f"mode is {mode!r}, not one of {', '.join(MODES)}")
     started = time.monotonic()
     run = _Run(path, info, tools or find_tools(), cancelled, started + timeout)
-    _check_outside(run, expected_size, expected_duration)
+    _check_outside(run, expected_size, expected_duration, off=mode == OFF)
     report = ProofReport(
         mode=mode,
         seconds=0.0,
@@ -124,16 +124,18 @@ def sha256_file(path: Path, progress: Callable[[int, int | None], None] | None =
     return digest.hexdigest()
 
 
-def _check_outside(run: _Run, expected_size: int | None, expected_duration: float | None) -> None:
+def _check_outside(run: _Run, expected_size: int | None, expected_duration: float | None, *, off: bool) -> None:
     size = run.path.stat().st_size
     if expected_size is not None and size != expected_size:
         raise BadSource(f"The file is {size} bytes long, but the source announced {expected_size} bytes.")
     if not run.info.of_kind("video"):
         raise BadSource("The file has no video stream.")
     check_structure(run.path, run.info.container)
-    if run.info.duration <= 0:
+    if run.info.duration > 0:
+        check_duration(run.info.duration, expected_duration, "The video is")
+    elif off or run.info.container in {"mp4", "mov"}:
+        # Matroska written live doesn't tell one; its packets do.
         raise BadSource("The video has no duration: it is empty or damaged.")
-    check_duration(run.info.duration, expected_duration, "The video is")
 
 
 def _with_packets(run: _Run, report: ProofReport, segments: Segments | None) -> ProofReport:
@@ -141,6 +143,8 @@ def _with_packets(run: _Run, report: ProofReport, segments: Segments | None) -> 
     segmented = segments is not None
     _check_packets(timeline, segmented=segmented)
     span = timeline.end - timeline.first
+    if span <= 0:
+        raise BadSource("The video has no duration: it is empty or damaged.")
     check_duration(span, report.expected_duration, "The video's data is")
     warnings = check_lengths(timeline, run.info, segmented=segmented)
     holes = find_holes(timeline, segments)

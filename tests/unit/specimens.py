@@ -15,7 +15,7 @@ SOUND = "-f lavfi -i sine=d=4:r=48000"
 X264 = "-c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 25"
 X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:open-gop=1:keyint=25"
 _LONG = f"-f lavfi -i testsrc2=s=64x48:r=25:d=90 -f lavfi -i sine=d=90:r=48000 {X264} -c:a aac"
-_VFR = "select='lt(t,1)+gt(t,3)*lt(t,4)+gt(t,7.9)'"
+_VFR = "\"select='lt(t,1)+gt(t,3)*lt(t,4)+gt(t,7.9)'\""
 
 GOOD = {
     "b-frames.mp4": f"{PICTURE} {SOUND} -c:v libx264 -preset veryfast -bf 3 -g 25 -c:a aac",
@@ -53,6 +53,7 @@ GOOD = {
     "still-stretches.mkv": "-i still-stretches.mp4 -c copy",
     "still-stretches-silent.mp4": "-i still-stretches.mp4 -an -c copy",
     "fragmented.mp4": "-i b-frames.mp4 -c copy -movflags frag_keyframe+empty_moov+default_base_moof",
+    "begins-later.mkv": "-i b-frames.mp4 -c copy -output_ts_offset 5",
     "turned.mp4": "-display_rotation 90 -i b-frames.mp4 -c copy",
     "interlaced.mp4": f"{PICTURE} {X264} -flags +ildct+ilme -x264-params tff=1",
     "long.mp4": _LONG,

@@ -14,7 +14,7 @@ from queue_app.media.probe import MediaInfo, probe
 from queue_app.media.proof import FULL, MODES, OFF, SAMPLED, prove
 from queue_app.media.report import ProofReport
 from tests.servers.videos import SECONDS, Videos
-from tests.unit.specimens import GOOD, Specimens
+from tests.unit.specimens import GOOD, Specimens, ffmpeg
 
 
 def proof(path: Path, mode: str = FULL, segments: Segments | None = None) -> ProofReport:
@@ -151,3 +151,16 @@ def test_inventory_of_older_and_newer_rows_can_be_read(videos: Videos) -> None:
     assert MediaInfo.from_json(old).streams[0] == replace(MediaInfo.from_json(old).streams[0], profile=None, width=None)
     new = {**value, "later": 1, "streams": [{**stream, "later": 1} for stream in value["streams"]]}
     assert MediaInfo.from_json(new) == MediaInfo.from_json(value)
+
+
+def test_matroska_that_begins_later_lasts_as_long_as_its_data(specimens: Specimens) -> None:
+    assert probe(specimens["begins-later.mkv"]).duration == pytest.approx(4.0, abs=0.1)
+
+
+def test_live_recording_without_a_duration_passes_where_packets_are_read(specimens: Specimens, tmp_path: Path) -> None:
+    path = ffmpeg(tmp_path, f"-i {specimens['vp9-opus.webm']} -c copy -live 1", "x.webm")
+    assert probe(path).duration == 0.0
+    for mode in (FULL, SAMPLED):
+        assert prove(path, probe(path), expected_duration=4.0, mode=mode).span == pytest.approx(4.0, abs=0.1)
+    with pytest.raises(BadSource, match="no duration"):
+        proof(path, OFF)
