@@ -112,6 +112,14 @@ PAGES: dict[str, Pages] = {
 }
 """The body of a page that holds all of the URLs."""
 
+READ = {"video src", "source", "og:video", "twitter player", "JSON-LD", "link"}
+"""Those that are understood without a browser, which then isn't started."""
+
+LEAVING = {"refresh", "navigation"}
+"""Those that would take a browser away from whatever else is on their page."""
+
+TRACE = "/a-browser-was-here"
+
 
 def _playlist(web: Public, *lines: str) -> Source:
     return Source(web.put(".m3u8", "\n".join(["#EXTM3U", *lines, ""]), M3U8))
@@ -131,4 +139,4 @@ def _each(markup: str, urls: list[str]) -> str:
 
 def _script(statement: str, urls: list[str]) -> str:
     wanted = json.dumps(urls).replace("<", "\\u003c")
-    return f"<body><script>for (const u of {wanted}) {{ try {{ {statement} }} catch (e) {{}} }}</script>"
+    return f"<script>for (const u of {wanted}) {{ try {{ {statement} }} catch (e) {{}} }}</script>"
