@@ -29,9 +29,9 @@ from tests.network.namespace import PUBLIC_4, PUBLIC_6, has_ipv6
 
 # Once pages are read, they are not read for long.
 _PATIENCE: dict[str, Any] = {"page_seconds": 12.0} if hasattr(Limits, "page_seconds") else {}
-_LIMITS = replace(Limits(max_bytes=10_000_000, retry_wait=0.01), **_PATIENCE)
+_LIMITS = replace(Limits(max_bytes=20_000_000, retry_wait=0.01), **_PATIENCE)
 _AT_ONCE = 4
-# Each way of a stream takes so many of the URLs, the next way the next ones.
+# Each way of a download takes so many of the URLs, the next way the next ones.
 _A_WAY = 60
 # A page is given a few of the URLs; browsers don't load a hundred things of one kind at once.
 _A_PAGE = 25
@@ -99,10 +99,10 @@ def _fetches(web: Public, _folder: Path) -> Iterator[Try]:
         yield from pool.map(attempt, range(len(jobs)), *zip(*jobs, strict=True))
 
 
-def _downloads(entries: dict[str, Download], some: int) -> Callable[[Public, Path], Iterator[Try]]:
+def _downloads(entries: dict[str, Download]) -> Callable[[Public, Path], Iterator[Try]]:
     def group(web: Public, folder: Path) -> Iterator[Try]:
         urls = itertools.cycle((*URLS, *LOCATIONS))
-        jobs = [(entry, url) for entry in entries for url in itertools.islice(urls, some)]
+        jobs = [(entry, url) for entry in entries for url in itertools.islice(urls, _A_WAY)]
 
         def attempt(number: int, entry: str, url: str) -> Try:
             source = entries[entry](web, numbered(url, number))
@@ -154,7 +154,7 @@ def _ended(entry: str, url: str, attempt: Callable[[], None], *expected: type[Ex
 _GROUPS: dict[str, Callable[[Public, Path], Iterator[Try]]] = {
     "control": _control,
     "fetches": _fetches,
-    "files": _downloads(FILES, len(URLS) + len(LOCATIONS)),
-    "streams": _downloads(STREAMS, _A_WAY),
+    "files": _downloads(FILES),
+    "streams": _downloads(STREAMS),
     "pages": _pages,
 }
