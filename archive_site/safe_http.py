@@ -53,6 +53,7 @@ __all__ = [
     "read_all",
     "read_body",
     "resolve_and_check",
+    "same_origin",
 ]
 
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -117,7 +118,7 @@ class Fetcher:
                 return response
             response.close()
             check_url(target, self.policy)
-            sent = _carried(sent, url, target)
+            sent = carried(sent, url, target)
             url = target
         raise TooManyRedirects(f"{display_url(url)} redirects more than {self.policy.max_redirects} times.")
 
@@ -137,12 +138,20 @@ class Fetcher:
             raise Unreachable(f"{display_url(url)} can't be reached: {reason(error)}.") from error
 
 
+def same_origin(url: str, other: str) -> bool:
+    """Have both the same scheme, host and port? A malformed URL has no origin."""
+    try:
+        return _origin(urlsplit(url)) == _origin(urlsplit(other))
+    except ValueError:
+        return False
+
+
 def _with_own(headers: Mapping[str, str]) -> dict[str, str]:
     given = {name.lower() for name in headers}
     return {**{name: value for name, value in _OWN_HEADERS.items() if name.lower() not in given}, **headers}
 
 
-def _carried(headers: Mapping[str, str], source: str, target: str) -> dict[str, str]:
+def carried(headers: Mapping[str, str], source: str, target: str) -> dict[str, str]:
     """Those of the headers that go along when `source` redirects to `target`."""
     before, after = _origin(urlsplit(source)), _origin(urlsplit(target))
     upgraded = (before[0], before[2], after[0], after[2]) == ("http", 80, "https", 443) and before[1] == after[1]

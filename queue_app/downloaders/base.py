@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from archive_site.safe_http import same_origin
 from queue_app.failures import DiskFull, Failure, TooLarge
 
 ProgressSink = Callable[[int, int | None], None]
@@ -63,7 +63,7 @@ class Source:
 
     def headers_for(self, url: str) -> dict[str, str]:
         """Those of the headers that `url` may be sent: a foreign host gets neither cookies nor credentials."""
-        if urlsplit(url)[:2] == urlsplit(self.url)[:2]:
+        if same_origin(url, self.url):
             return dict(self.headers)
         return {name: value for name, value in self.headers.items() if name.lower() not in {"cookie", "authorization"}}
 

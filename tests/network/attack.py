@@ -6,28 +6,32 @@ The product is used as it is in production, without an exception for anything th
 from __future__ import annotations
 
 import itertools
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import requests
 
 from archive_site.safe_http import Fetcher, FetchError, Policy, read_all
 from queue_app.downloaders import Limits, Progress, Source, download
 from queue_app.failures import Failure
-from tests.network.entries import FETCHES, FILES, MP4, PAGES, STREAMS, TS, Download
+from tests.network.entries import FETCHES, FILES, LEAVING, MP4, PAGES, READ, STREAMS, TRACE, TS, Download
 from tests.network.hostile import LOCATIONS, PORTS, URLS, numbered
 from tests.network.hosts import Inside, Public
 from tests.network.names import NameServer
 from tests.network.namespace import PUBLIC_4, PUBLIC_6, has_ipv6
 
-_LIMITS = Limits(max_bytes=10_000_000, retry_wait=0.01)
+# Once pages are read, they are not read for long.
+_PATIENCE: dict[str, Any] = {"page_seconds": 12.0} if hasattr(Limits, "page_seconds") else {}
+_LIMITS = replace(Limits(max_bytes=20_000_000, retry_wait=0.01), **_PATIENCE)
 _AT_ONCE = 4
-# Each way of a stream takes so many of the URLs, the next way the next ones.
+# Each way of a download takes so many of the URLs, the next way the next ones.
 _A_WAY = 60
 # A page is given a few of the URLs; browsers don't load a hundred things of one kind at once.
 _A_PAGE = 25
@@ -95,10 +99,10 @@ def _fetches(web: Public, _folder: Path) -> Iterator[Try]:
         yield from pool.map(attempt, range(len(jobs)), *zip(*jobs, strict=True))
 
 
-def _downloads(entries: dict[str, Download], some: int) -> Callable[[Public, Path], Iterator[Try]]:
+def _downloads(entries: dict[str, Download]) -> Callable[[Public, Path], Iterator[Try]]:
     def group(web: Public, folder: Path) -> Iterator[Try]:
         urls = itertools.cycle((*URLS, *LOCATIONS))
-        jobs = [(entry, url) for entry in entries for url in itertools.islice(urls, some)]
+        jobs = [(entry, url) for entry in entries for url in itertools.islice(urls, _A_WAY)]
 
         def attempt(number: int, entry: str, url: str) -> Try:
             source = entries[entry](web, numbered(url, number))
@@ -111,11 +115,27 @@ def _downloads(entries: dict[str, Download], some: int) -> Callable[[Public, Pat
 
 
 def _pages(web: Public, folder: Path) -> Iterator[Try]:
+    """Each kind of link is read without a browser on PATH; then the browser, if there is one, sees what is left."""
     urls = itertools.cycle([numbered(url, number) for number, url in enumerate((*URLS, *LOCATIONS))])
-    for entry, body in PAGES.items():
-        some = list(itertools.islice(urls, _A_PAGE))
-        page = web.put(".html", f"<!doctype html><html><head><title>x</title></head>{body(some)}</html>")
-        yield _ended(entry, page, partial(_download, Source(page), folder / entry), Failure)
+    bodies = {entry: body(list(itertools.islice(urls, _A_PAGE))) for entry, body in PAGES.items()}
+    path = os.environ.pop("PATH", os.defpath)
+    os.environ["PATH"] = ""
+    yield from _open_pages(web, folder, bodies)
+    os.environ["PATH"] = path
+    together = "".join(body for entry, body in bodies.items() if entry not in LEAVING | READ)
+    watched = {"all in a browser": together, **{f"{entry} in a browser": bodies[entry] for entry in LEAVING}}
+    trace = f'<script>fetch("http://{PUBLIC_4}{TRACE}")</script>'
+    yield from _open_pages(web, folder, {entry: trace + body for entry, body in watched.items()})
+
+
+def _open_pages(web: Public, folder: Path, bodies: dict[str, str]) -> Iterator[Try]:
+    def attempt(entry: str) -> Try:
+        page = f"<!doctype html><html><head><title>x</title></head><body>{bodies[entry]}</body></html>"
+        source = Source(web.put(".html", page))
+        return _ended(entry, source.url, partial(_download, source, folder / entry), Failure)
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        yield from pool.map(attempt, bodies)
 
 
 def _download(source: Source, folder: Path) -> None:
@@ -134,7 +154,7 @@ def _ended(entry: str, url: str, attempt: Callable[[], None], *expected: type[Ex
 _GROUPS: dict[str, Callable[[Public, Path], Iterator[Try]]] = {
     "control": _control,
     "fetches": _fetches,
-    "files": _downloads(FILES, len(URLS) + len(LOCATIONS)),
-    "streams": _downloads(STREAMS, _A_WAY),
+    "files": _downloads(FILES),
+    "streams": _downloads(STREAMS),
     "pages": _pages,
 }

@@ -15,6 +15,7 @@ from tests.network.hosts import Public
 M3U8 = "application/vnd.apple.mpegurl"
 TS = (b"\x47\x1f\xff\x10" + bytes([0xFF]) * 184) * 20
 MP4 = b"\x00\x00\x00\x20ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + b"\x00\x00\x00\x08free" + bytes(4096)
+LARGE = MP4 + bytes(6 * 1024 * 1024)
 
 Fetch = Callable[[Public, str], str]
 Download = Callable[[Public, str], Source]
@@ -37,6 +38,7 @@ FILES: dict[str, Download] = {
     "mirror of a whole file": lambda web, url: Source(web.put(".mp4", MP4, "video/mp4"), mirrors=(url,)),
     "mirror of a busy file": lambda web, url: Source(web.status(503, ".mp4"), mirrors=(url,)),
     "mirror of a missing file": lambda web, url: Source(web.status(404, ".mp4"), mirrors=(url,)),
+    "mirror of a large file": lambda web, url: Source(web.put_large(".mp4", LARGE, "video/mp4"), mirrors=(url,)),
     "redirected mirror": lambda web, url: Source(web.status(503, ".mp4"), mirrors=(web.redirect(302, url),)),
 }
 
@@ -112,6 +114,14 @@ PAGES: dict[str, Pages] = {
 }
 """The body of a page that holds all of the URLs."""
 
+READ = {"video src", "source", "og:video", "twitter player", "JSON-LD", "link"}
+"""Those that are understood without a browser, which then isn't started."""
+
+LEAVING = {"refresh", "navigation"}
+"""Those that would take a browser away from whatever else is on their page."""
+
+TRACE = "/a-browser-was-here"
+
 
 def _playlist(web: Public, *lines: str) -> Source:
     return Source(web.put(".m3u8", "\n".join(["#EXTM3U", *lines, ""]), M3U8))
@@ -131,4 +141,4 @@ def _each(markup: str, urls: list[str]) -> str:
 
 def _script(statement: str, urls: list[str]) -> str:
     wanted = json.dumps(urls).replace("<", "\\u003c")
-    return f"<body><script>for (const u of {wanted}) {{ try {{ {statement} }} catch (e) {{}} }}</script>"
+    return f"<script>for (const u of {wanted}) {{ try {{ {statement} }} catch (e) {{}} }}</script>"

@@ -6,11 +6,14 @@ import itertools
 import re
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.network.namespace import PUBLIC_4, PUBLIC_6, has_ipv6
+
+_STEP = 256 * 1024
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Page:
     status: int = 200
     content_type: str = "text/html; charset=utf-8"
     location: str = ""
+    ranged: bool = False
+    """Ranges are given, and slowly, as of a file that is worth several connections and mirrors."""
 
 
 class Public:
@@ -41,6 +46,10 @@ class Public:
     def put(self, suffix: str, body: str | bytes, content_type: str = Page.content_type) -> str:
         """Serve `body` at a path of its own that ends in `suffix`; returns its URL."""
         return self._put(suffix, Page(body.encode() if isinstance(body, str) else body, content_type=content_type))
+
+    def put_large(self, suffix: str, body: bytes, content_type: str) -> str:
+        """Serve `body` in ranges, at 25 MB/s a connection; returns its URL."""
+        return self._put(suffix, Page(body, content_type=content_type, ranged=True))
 
     def redirect(self, status: int, location: str, suffix: str = "") -> str:
         """The URL of a redirect to anywhere."""
@@ -88,14 +97,28 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         page = self.server.public.page(self.path.partition("?")[0], self.headers.get("Host", ""))
-        self.send_response(page.status)
+        span = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")) if page.ranged else None
+        self.send_response(206 if span else page.status)
         if page.location:
             # As it is: what a header may not hold is a test too.
             self._headers_buffer.append(b"Location: " + page.location.encode() + b"\r\n")  # type: ignore[attr-defined]
         self.send_header("Content-Type", page.content_type)
-        self.send_header("Content-Length", str(len(page.body)))
+        self._body(page, span)
+
+    def _body(self, page: Page, span: re.Match[str] | None) -> None:
+        size = len(page.body)
+        start, end = (int(span[1]), min(int(span[2] or size - 1), size - 1) + 1) if span else (0, size)
+        self.send_header("Content-Length", str(end - start))
+        if page.ranged:
+            self.send_header("ETag", f'"{size}"')
+            self.send_header("Accept-Ranges", "bytes")
+        if span:
+            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
         self.end_headers()
-        self.wfile.write(page.body)
+        for at in range(start, end, _STEP):
+            self.wfile.write(page.body[at : min(at + _STEP, end)])
+            if page.ranged:
+                time.sleep(0.01)
 
     do_HEAD = do_POST = do_GET  # noqa: N815 - named by http.server
 

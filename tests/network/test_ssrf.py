@@ -7,15 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.network.entries import FETCHES, FILES, PAGES, STREAMS
+from tests.network.entries import FETCHES, FILES, LEAVING, PAGES, STREAMS, TRACE
 from tests.network.hostile import LOCATIONS, URLS
 from tests.network.namespace import run_inside, way_in
 
 Report = dict[str, Any]
 
 # A way on which a source's own, harmless bytes may be all that is fetched, or the whole that counts.
-HARMLESS_WITHOUT = {"mirror of a whole file", "subtitles", "segment of the subtitles"}
-GROUPS = {"fetches": set(FETCHES), "files": set(FILES), "streams": set(STREAMS), "pages": set(PAGES)}
+HARMLESS_WITHOUT = {"mirror of a whole file", "mirror of a large file", "subtitles", "segment of the subtitles"}
+WATCHED = {f"{entry} in a browser" for entry in ("all", *LEAVING)}
+GROUPS = {"fetches": set(FETCHES), "files": set(FILES), "streams": set(STREAMS), "pages": set(PAGES) | WATCHED}
 
 
 def report(group: str) -> Report:
@@ -46,6 +47,8 @@ def test_nobody_gets_inside(group: str) -> None:
     if group == "fetches":
         refused = [one for one in found["tries"] if one["end"] == "AddressRefused"]
         assert len(refused) > 0.95 * len(URLS) * len(FETCHES)
+    if any("watching it in a browser" in one["text"] for one in found["tries"]):
+        assert TRACE in found["reached"]
 
 
 def test_there_are_enough_hostile_urls() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from archive_site.safe_http import Fetcher, Policy
+from archive_site.safe_http import Fetcher, Policy, carried, same_origin
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
 
@@ -48,6 +48,18 @@ def test_credentials_follow_within_an_origin(origin: Origin, fetcher: Fetcher) -
     origin.misbehave("/a", servers.Redirect(to="/b"))
     fetcher.get(origin.url("/a"), headers={"Cookie": "a=b"}).close()
     assert origin.requests[-1].headers["Cookie"] == "a=b"
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "kept"),
+    [
+        ("http://a.example/", "https://a.example/", True), ("https://a.example/", "http://a.example/", False),
+        ("https://a.example/", "https://a.example:443/", True), ("http://a.example:81/", "https://a.example/", False),
+        ("https://a.example/", "https://b.a.example/", False), ("https://a.example/", "https://a.example./", False),
+    ],
+)  # fmt: skip
+def test_credentials_stay_with_an_origin_and_its_better_self(source: str, target: str, kept: bool) -> None:
+    assert ("Cookie" in carried({"Cookie": "a=b"}, source, target)) is kept
 
 
 @pytest.mark.parametrize("where", ["", "; Domain=127.0.0.1", "; Domain=0.0.1", "; Path=/", "; Domain=localhost"])
@@ -96,3 +108,15 @@ def test_headers_that_frame_or_route_a_request_are_not_taken_over(origin: Origin
     assert sent["Host"] == "{}:{}".format(*origin.host_port)
     assert sent["Accept-Encoding"] == "identity"
     assert not {"Transfer-Encoding", "Content-Length"} & sent.keys()
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ("https://A.example:443/y", True), ("https://a.example/", True), ("http://a.example/", False),
+        ("https://b.a.example/", False), ("https://a.example:8443/", False), ("https://[a.example/", False),
+        ("https://[8.8.8.8]/", False), ("https://a.example:x/", False),
+    ],
+)  # fmt: skip
+def test_origins_are_told_apart(other: str, same: bool) -> None:
+    assert same_origin("https://a.example/x", other) is same

@@ -46,7 +46,8 @@ HOSTILE = [
     "ftp://8.8.8.8/", "file:///etc/passwd", "gopher://8.8.8.8/", "data:video/mp4,x", "//8.8.8.8/",
     "8.8.8.8/x.mp4", "", "http://", "http:///x", "http://./", "http://8.8.8.8:0/", "http://8.8.8.8:65536/",
     "http://8.8.8.8:x/", "http://8.8.8.8:/", "http://[::1/", "http://[8.8.8.8]/", "http://[v1.x]/",
-    "http://a\u200b.example/", "https://[::ffff:0:127.0.0.1]/", "http://1.2.3.256/",
+    "http://100.100.100.200/", "http://192.0.0.192/", "http://[fd00:ec2::254]/", "http://[2600::5efe:7f00:1]/",
+    "http://[2600::200:5efe:a00:1]/", "http://a\u200b.example/", "https://[::ffff:0:127.0.0.1]/", "http://1.2.3.256/",
 ]  # fmt: skip
 
 # Those that come out of a Location header as they went in; a relative one leads back to the origin.
@@ -59,6 +60,7 @@ REDIRECTABLE = [
 FRIENDLY = [
     "http://8.8.8.8/x.mp4", "https://example.com/a.mp4?sig=1#t", "http://example.com:8080/%20",
     "https://[2606:4700::1111]/", "http://[64:ff9b::808:808]/", "https://bücher.example/", "https://a_b.example/",
+    "http://[2600::5efe:808:808]/",
     "HTTPS://Example.COM./", "https://example.com/@user/video", "http://0xcafe.example/",
 ]  # fmt: skip
 
