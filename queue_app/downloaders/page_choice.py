@@ -12,7 +12,7 @@ from queue_app.downloaders.page_links import looks_like_page
 _PLAYLISTS = {"m3u8", "m3u8_native"}
 _FILES = {"http", "https"}
 _DASH = {"http_dash_segments", "http_dash_segments_generator", "mhtml", "ism", "f4m"}
-_HEIGHT_IN_NAME = re.compile(r"(?<!\d)(\d{3,4})p(?![a-z0-9])", re.IGNORECASE)
+_HEIGHT_IN_NAME = re.compile(r"(?<!\d)(\d{3,4})p(?:\d\d)?(?![a-z0-9])", re.IGNORECASE)
 BYTES_A_SECOND = 125_000
 """What a video of known duration is reckoned to weigh beside one of known size: 1 Mbit/s."""
 
