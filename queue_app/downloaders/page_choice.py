@@ -49,7 +49,7 @@ def offer(formats: Iterable[Mapping[str, Any]]) -> Offer:
         url, protocol = str(entry.get("url") or ""), str(entry.get("protocol") or "")
         if entry.get("has_drm"):
             result.reasons.add(DRM)
-        elif protocol in _DASH:
+        elif protocol in _DASH or (protocol in _FILES and entry.get("manifest_url")):
             result.reasons.add(DASH_ONLY)
         elif not url.startswith(("http://", "https://")) or protocol not in _PLAYLISTS | _FILES:
             continue
