@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from queue_app.downloaders.base import ProgressSink
 
 MISSING = "the browser extra, which pages built by scripts need, is not installed (Playwright and Chromium)"
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_CLOSING_SECONDS = 3.0
 _MEMORY = 3 * 1024**3
 
 
@@ -43,7 +45,7 @@ def watch(url: str, guard: GuardProxy, program: str, progress: ProgressSink, sec
         "server": guard.server,
         "username": guard.username,
         "password": guard.password,
-        "seconds": seconds,
+        "until": time.monotonic() + seconds - _CLOSING_SECONDS,  # one clock for all processes (clock_gettime(2))
         "folder": str(folder),
         "sandbox": os.geteuid() != 0,
     }

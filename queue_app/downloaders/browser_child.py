@@ -39,8 +39,6 @@ _ARGUMENTS = [
     "--autoplay-policy=no-user-gesture-required",
 ]
 
-_CLOSING_SECONDS = 4.0
-
 
 def main() -> None:
     """Answer one request."""
@@ -52,7 +50,7 @@ def main() -> None:
         context = browser.new_context(accept_downloads=False, service_workers="block")
         context.set_default_timeout(5000)
         context.add_init_script(NOTICE_DRM)
-        reply = Watch(context).run(request["url"], request["seconds"] - _CLOSING_SECONDS)
+        reply = Watch(context).run(request["url"], request["until"])
         child.answer(reply)
         browser.close()
 

@@ -65,19 +65,18 @@ class Watch:
         self._videos: dict[str, dict[str, Any]] = {}
         self._drm = False
         self._status: int | None = None
-        self._last_new = 0.0
+        self._last_new = self._end = 0.0
         self._clicks = list(_CLICK_SECONDS)
         context.on("response", self._answered)
         context.on("requestfinished", lambda request: self._finished.add(request.url))
         context.on("page", self._popped_up)
 
-    def run(self, url: str, seconds: float) -> dict[str, Any]:
-        """What `page.resolve` wants to know, after `seconds` at most; sooner when media came and no more follow."""
-        started = time.monotonic()
-        self._open(url, min(_LOAD_SECONDS, seconds / 2))
+    def run(self, url: str, until: float) -> dict[str, Any]:
+        """What `page.resolve` wants to know, by `until` (of `time.monotonic`); sooner when media came and no more do."""
+        self._open(url, min(_LOAD_SECONDS, (until - time.monotonic()) / 2))
         loaded = time.monotonic()
-        end = min(started + seconds, loaded + _WATCH_SECONDS)
-        while time.monotonic() < end and not self._settled():
+        self._end = min(until, loaded + _WATCH_SECONDS)
+        while time.monotonic() < self._end and not self._settled():
             self._page.wait_for_timeout(250)
             self._read_playlists()
             self._look()
@@ -86,7 +85,8 @@ class Watch:
 
     def _open(self, url: str, seconds: float) -> None:
         try:
-            answer = self._page.goto(url, wait_until="domcontentloaded", timeout=seconds * 1000)
+            # Zero would mean no time-out.
+            answer = self._page.goto(url, wait_until="domcontentloaded", timeout=max(1.0, seconds) * 1000)
         except Error:
             return  # too slow, or no page: what came by then is looked at all the same
         self._status = answer.status if answer else None
@@ -138,6 +138,8 @@ class Watch:
 
     def _click_in(self, frame: Frame) -> None:
         for selector in _PLAY:
+            if self._seen or time.monotonic() > self._end:
+                return
             try:
                 button = frame.locator(selector).first
                 if button.is_visible():
@@ -145,8 +147,6 @@ class Watch:
                     self._page.wait_for_timeout(300)
             except Error:
                 continue  # covered or gone
-            if self._seen:
-                return
 
     def _reply(self) -> dict[str, Any]:
         media = choose(list(self._seen.values()), {url: video["duration"] for url, video in self._videos.items()})
