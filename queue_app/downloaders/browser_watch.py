@@ -72,7 +72,7 @@ class Watch:
         context.on("page", self._popped_up)
 
     def run(self, url: str, until: float) -> dict[str, Any]:
-        """What `page.resolve` wants to know, by `until` (of `time.monotonic`); sooner when media came and no more do."""
+        """What `page.resolve` wants to know, by `until` (of `time.monotonic`); sooner when media came."""
         self._open(url, min(_LOAD_SECONDS, (until - time.monotonic()) / 2))
         loaded = time.monotonic()
         self._end = min(until, loaded + _WATCH_SECONDS)
