@@ -121,10 +121,16 @@ class _Handler(BaseHTTPRequestHandler):
         if body is None:
             self._answer(HTTPStatus.LENGTH_REQUIRED)
             return
-        upstream.sendall(self._head() + body)
-        if not self._forward_head(upstream):
+        try:
+            upstream.sendall(self._head() + body)
+            head = _answer_head(upstream)
+        except OSError:
+            head = b""
+        if not head:
             self._answer(HTTPStatus.BAD_GATEWAY)
             return
+        self.server.proxy.count(len(head))
+        self.connection.sendall(head)
         # What the client still says on this connection is heard by nobody.
         _relay(self.connection, upstream, self.server.proxy, both_ways=False)
 
@@ -154,21 +160,19 @@ class _Handler(BaseHTTPRequestHandler):
             body += piece
         return body if len(body) == wanted else None
 
-    def _forward_head(self, upstream: socket.socket) -> bool:
-        """Send the answer's head, saying that the connection ends with it; False when there is none."""
-        head = b""
-        while b"\r\n\r\n" not in head:
-            piece = upstream.recv(_CHUNK_BYTES)
-            if not piece or len(head) > _HEAD_BYTES:
-                return False
-            head += piece
-        head, _, rest = head.partition(b"\r\n\r\n")
-        lines = head.split(b"\r\n")
-        dropped = (b"connection:", b"keep-alive:", b"proxy-connection:", b"upgrade:")
-        kept = [line for line in lines if not line.lower().startswith(dropped)]
-        self.connection.sendall(b"\r\n".join([*kept, b"Connection: close", b"", b""]) + rest)
-        self.server.proxy.count(len(head) + len(rest))
-        return True
+
+def _answer_head(upstream: socket.socket) -> bytes:
+    """The beginning of an answer, its head saying that the connection ends with it; empty when there is none."""
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = upstream.recv(_CHUNK_BYTES)
+        if not piece or len(head) > _HEAD_BYTES:
+            return b""
+        head += piece
+    head, _, rest = head.partition(b"\r\n\r\n")
+    dropped = (b"connection:", b"keep-alive:", b"proxy-connection:", b"upgrade:")
+    kept = [line for line in head.split(b"\r\n") if not line.lower().startswith(dropped)]
+    return b"\r\n".join([*kept, b"Connection: close", b"", b""]) + rest
 
 
 def _is_well_formed(url: str, *, explicit_port: bool) -> bool:

@@ -1,9 +1,10 @@
 """A filtering HTTP proxy on loopback, for foreign programs that fetch by themselves (yt-dlp, Chromium).
 
 Whatever they ask for is looked up, checked and connected to by the same rules as `safe_http`'s own fetches: the socket
-goes to the very address that was checked. CONNECT tunnels raw bytes (RFC 9110 §9.3.6); a request in absolute form
-(RFC 9112 §3.2.2) is forwarded alone, and its connection ends with its answer, so no later request can reach a host
-that was checked for an earlier one. Only who knows the credential may use it; it writes nothing to any log.
+goes to the very address that was checked, through the operator's own proxy if there is one. CONNECT tunnels raw bytes
+(RFC 9110 §9.3.6); a request in absolute form (RFC 9112 §3.2.2) is forwarded alone, and its connection ends with its
+answer, so no later request can reach a host that was checked for an earlier one. Only who knows the credential may use
+it; it writes nothing to any log.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
-from archive_site.addresses import AddressRefused, Policy, public_endpoints
+from archive_site.addresses import AddressRefused, Policy
+from archive_site.connections import open_socket
 from archive_site.guard_connection import GuardServer
 
 
@@ -82,19 +84,9 @@ class GuardProxy:
 
     def connect(self, host: str, port: int) -> socket.socket:
         """A socket to host:port, at an address that the policy allows. Raises AddressRefused and OSError."""
-        trouble: OSError = OSError("no address")
-        for endpoint in public_endpoints(host, port, self.policy, self.policy.connect_timeout):
-            upstream = socket.socket(endpoint.family, socket.SOCK_STREAM)
-            try:
-                upstream.settimeout(self.policy.connect_timeout)
-                upstream.connect(endpoint.sockaddr)
-                upstream.settimeout(self.policy.read_timeout)
-            except OSError as error:
-                upstream.close()
-                trouble = error
-            else:
-                return upstream
-        raise trouble
+        upstream = open_socket(host, port, self.policy)
+        upstream.settimeout(self.policy.read_timeout)
+        return upstream
 
     def refused(self, reason: AddressRefused) -> None:
         """Remember why."""

@@ -14,6 +14,8 @@ import requests
 from archive_site.addresses import Policy
 from archive_site.guard_proxy import GuardProxy
 from tests.servers.origin import Body, Origin, Stall
+from tests.servers.proxy import TunnelProxy
+from tests.servers.raw import RawServer
 
 
 @pytest.fixture
@@ -161,6 +163,20 @@ def test_a_server_that_nobody_runs_is_a_bad_gateway(origin: Origin) -> None:
         port = unused.getsockname()[1]
     with GuardProxy(Policy(frozenset({("127.0.0.1", port)}), connect_timeout=2)) as guard:
         assert get(guard, f"http://127.0.0.1:{port}/").status_code == 502
+
+
+def test_the_operators_proxy_is_asked_for_the_checked_address(origin: Origin) -> None:
+    origin.put("/x", b"hello")
+    with TunnelProxy(origin.host_port) as proxy, GuardProxy(Policy(proxy=proxy.proxy_url)) as guard:
+        assert get(guard, "http://93.184.216.34/x").content == b"hello"
+        assert get(guard, "http://10.0.0.1/x").status_code == 403
+    assert proxy.targets == ["93.184.216.34:80"]
+
+
+def test_a_mute_server_is_a_bad_gateway() -> None:
+    with RawServer(lambda connection: connection.close()) as server:
+        with GuardProxy(Policy(frozenset({server.host_port}), read_timeout=1)) as guard:
+            assert get(guard, server.url("/")).status_code == 502
 
 
 def test_more_bytes_than_allowed_end_everything(origin: Origin) -> None:
