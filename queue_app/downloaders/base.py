@@ -155,6 +155,10 @@ class Limits:
     """A folder by which the processes of one worker keep these two limits; None: this call is alone."""
     live_seconds: float = 6 * 3600
     """A live stream is followed so long at most."""
+    page_seconds: float = 60.0
+    """Reading a page may take so long, and watching it in a browser so long again."""
+    browser: str = ""
+    """Path of a Chromium for pages that need one; "": the one on PATH, if any."""
 
 
 class Retries:
