@@ -25,4 +25,6 @@ def fetch_limits() -> Limits:
         host_connections=settings.HOST_CONNECTIONS,
         shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
         live_seconds=settings.MAX_LIVE_HOURS * 3600,
+        page_seconds=settings.PAGE_SECONDS,
+        browser=settings.BROWSER,
     )
