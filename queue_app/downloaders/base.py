@@ -77,6 +77,8 @@ class Group:
     """'mpegts' or 'fmp4', or that of packed audio: 'aac', 'mp3', 'ac3', 'eac3'."""
     duration: float
     """Seconds: the sum of its segments' announced durations."""
+    start: float | None = None
+    """Of packed audio: the time of its first sample, in seconds by the stream's own clock of 33 bits at 90 kHz."""
 
 
 @dataclass(frozen=True)
