@@ -65,7 +65,8 @@ def test_event_is_followed_to_its_end(origin: Origin, tmp_path: Path) -> None:
 
 
 def test_sliding_window_is_followed_to_its_end(origin: Origin, tmp_path: Path) -> None:
-    with on_air(origin, playlist(0, 3), playlist(1, 4), playlist(3, 6), playlist(5, 8, over=True)):
+    versions = [playlist(0, 3), playlist(1, 4), playlist(3, 6), playlist(5, 8, over=True)]
+    with on_air(origin, *versions, seconds=1.2):
         found = fetch(origin, "/v.m3u8", tmp_path / "job")
     assert found.path.read_bytes() == whole(8)
 
