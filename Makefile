@@ -55,6 +55,10 @@ format: .venv/dev.ok ## Put the code in shape.
 bench-queue: .venv/bench.ok ## Measure the queue beside its peers (ARGS=--quick for a minute's worth).
 	@$(PYTHON) -m benchmarks.queue $(ARGS)
 
+.PHONY: bench-download
+bench-download: .venv/bench.ok ## Measure downloads beside their peers (ARGS=--quick for a minute's worth).
+	@$(PYTHON) -m benchmarks.download $(ARGS)
+
 .PHONY: lock
 lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with hashes.
 	@for name in requirements requirements-browser requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
@@ -65,7 +69,7 @@ lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with h
 .PHONY: help
 help: ## List the targets.
 	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} \
-		/^[a-z-]+:.*##/ {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*##/ {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: clean
 clean: ## Remove the virtual environment and caches. Never touches the data.

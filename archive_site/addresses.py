@@ -13,7 +13,7 @@ import socket
 import threading
 import unicodedata
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -37,6 +37,7 @@ _BLOCKED = tuple(
 )  # fmt: skip
 _GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")  # RFC 4291 §2.4 as allocated by IANA
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: the last 32 bits are an IPv4 address
+_ISATAP = {0x0000_5EFE, 0x0200_5EFE}  # RFC 5214 §6.1: the interface identifier's first half; then an IPv4 address
 
 _lookup_slots = threading.BoundedSemaphore(_LOOKUPS_AT_ONCE)
 
@@ -54,8 +55,20 @@ class Policy:
     """What may be fetched, and how patiently: time-outs in seconds, hosts in lower case without brackets."""
 
     allow_hosts: frozenset[tuple[str, int]] = frozenset()
+    """Host and port, exactly, of origins that may be private."""
+    proxy: str | None = field(default=None, repr=False)
+    """`http://[user:password@]host:port`; it may be private. What is in `allow_hosts` is fetched past it."""
     connect_timeout: float = 10
+    """For finding the name and connecting, whatever the number of its addresses; and again for TLS."""
+    first_byte_timeout: float = 30
+    """From the request sent to the first byte of its answer."""
+    head_timeout: float = 60
+    """From the request sent to the end of the answer's header, however it trickles."""
     read_timeout: float = 30
+    """Without a single byte in the middle of an answer."""
+    slow_bytes: int = 4096
+    slow_seconds: float = 60
+    """A body of which fewer than `slow_bytes` came while it was waited for so long has stopped."""
     max_redirects: int = 5
 
 
@@ -111,7 +124,7 @@ def public_endpoints(host: str, port: int, policy: Policy, timeout: float) -> li
     `timeout` seconds, and socket.gaierror when the name doesn't resolve.
     """
     host = normal_host(host)
-    endpoints = _look_up(host, port, timeout)
+    endpoints = look_up(host, port, timeout)
     if (host, port) not in policy.allow_hosts:
         for endpoint in endpoints:
             literal = endpoint.sockaddr[0]
@@ -124,12 +137,18 @@ def is_public(address: IPAddress) -> bool:
     """Is `address` a unicast address of the public Internet, whatever way it is written or embedded?"""
     if isinstance(address, ipaddress.IPv6Address):
         if address in _NAT64:
-            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+            return is_public(_last_32_bits(address))
         if address.ipv4_mapped is not None:
             return is_public(address.ipv4_mapped)
         if address not in _GLOBAL_UNICAST_V6:
             return False
+        if int(address) >> 32 & 0xFFFFFFFF in _ISATAP and not is_public(_last_32_bits(address)):
+            return False
     return address.is_global and not address.is_multicast and not any(address in net for net in _BLOCKED)
+
+
+def _last_32_bits(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address:
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def normal_host(host: str) -> str:
@@ -195,8 +214,9 @@ def _literal(host: str) -> IPAddress | None:
         return None
 
 
-def _look_up(host: str, port: int, timeout: float) -> list[Endpoint]:
-    """`getaddrinfo` in a daemon thread, since it knows no time-out; a bounded number of them at once."""
+def look_up(host: str, port: int, timeout: float) -> list[Endpoint]:
+    """All addresses of host:port, unjudged. Raises TimeoutError after `timeout` seconds, and socket.gaierror."""
+    # getaddrinfo knows no time-out: it runs in a daemon thread, a bounded number of them at once.
     if not _lookup_slots.acquire(timeout=timeout):
         raise TimeoutError("too many DNS look-ups are under way")
     answer: Future[list[Endpoint]] = Future()

@@ -1,44 +1,47 @@
 """The only way out to a URL that came from outside (DESIGN, invariant 7).
 
-The address is checked where the socket is opened, and the socket is opened to the very address that was
-checked, so a name that changes its mind between check and connection (DNS rebinding) gains nothing. Each
-redirect is a request of its own and is checked like the first. `requests_hardened` does the same one level
-higher, but judges and tries the first address only and has no allow-list by host and port.
+The address is checked where the socket is opened, and the socket is opened to the very address that was checked, so a
+name that changes its mind between check and connection (DNS rebinding) gains nothing. Each redirect is a request of its
+own and is checked like the first. `requests_hardened` does the same one level higher, but judges and tries the first
+address only and has no allow-list by host and port.
 
-What can go wrong is one of: AddressRefused, TooManyRedirects, Unreachable (no answer) and Cut (an answer that
-stopped early); nothing of requests or urllib3 escapes from here.
+Nothing is carried from one host to another: there are no cookies but those that the caller sends, and of the caller's
+headers a redirect to another origin keeps only what says nothing about whom we are. https may redirect to http, as it
+does for browsers that are sent there by a link; what is secret stays behind then too.
+
+What can go wrong is one of: AddressRefused, TooManyRedirects, Unreachable (no answer), Cut (an answer that stopped
+early) and BodyTooLarge; nothing of requests or urllib3 escapes from here.
 """
 
 from __future__ import annotations
 
 import http.client
-import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import urljoin, urlsplit
+from typing import Self
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 from requests.utils import requote_uri
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import NewConnectionError
-from urllib3.util.retry import Retry
 
-from archive_site.addresses import (
+from archive_site.addresses import Policy, check_url, display_url, resolve_and_check
+from archive_site.bodies import read_all, read_body
+from archive_site.connections import CheckedAdapter
+from archive_site.fetch_errors import (
     AddressRefused,
-    Endpoint,
+    BodyTooLarge,
+    Cut,
     FetchError,
-    Policy,
-    check_url,
-    display_url,
-    public_endpoints,
-    resolve_and_check,
+    TooManyRedirects,
+    Unreachable,
+    reason,
 )
+from archive_site.proxy_route import Proxy
 
 __all__ = [
     "AddressRefused",
+    "BodyTooLarge",
     "Cut",
     "FetchError",
     "Fetcher",
@@ -47,40 +50,37 @@ __all__ = [
     "Unreachable",
     "check_url",
     "display_url",
+    "read_all",
     "read_body",
     "resolve_and_check",
+    "same_origin",
 ]
 
-CHUNK_BYTES = 256 * 1024
-_CONNECTIONS_KEPT = 64
 _REDIRECTS = {301, 302, 303, 307, 308}
-_USER_AGENT = "Reelkeep"
+_OWN_HEADERS = {"User-Agent": "Reelkeep", "Accept": "*/*", "Accept-Encoding": "identity"}
 
-
-class TooManyRedirects(FetchError):
-    """More hops than the policy allows."""
-
-
-class Unreachable(FetchError):
-    """No answer: the name doesn't resolve, nobody listens, TLS fails, or the time is over."""
-
-
-class Cut(FetchError):
-    """The answer began, then stopped before its end."""
+# What frames a message, or names its target, is decided here alone; unpacking is for what comes unasked only.
+_NEVER_FOREIGN = {
+    "accept-encoding", "connection", "content-length", "expect", "host", "keep-alive", "proxy-authorization",
+    "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
+}  # fmt: skip
+# Any other header may be a credential of the first origin under a name of its own.
+_KEPT_ACROSS_ORIGINS = {"accept", "accept-language", "if-range", "range", "referer", "user-agent"}
 
 
 class Fetcher:
-    """One HTTP session under one policy. `get` may be called from several threads at once."""
+    """Connections under one policy, kept for reuse. `get` may be called from several threads at once.
+
+    Raises ValueError when the policy's proxy isn't a proxy's URL.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._session = requests.Session()
-        # Proxies and .netrc of the environment are the host's own affairs, not the source's.
-        self._session.trust_env = False
-        self._session.headers.update({"User-Agent": _USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"})
-        adapter = _CheckedAdapter(policy)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        if policy.proxy:
+            Proxy.parse(policy.proxy)
+        # Without a session of requests there are no cookies kept, no proxies and .netrc of the environment, and no
+        # redirect whose body is read to its end first.
+        self._adapter = CheckedAdapter(policy)
 
     def __enter__(self) -> Self:
         return self
@@ -92,57 +92,101 @@ class Fetcher:
 
     def close(self) -> None:
         """Close the connections kept for reuse."""
-        self._session.close()
+        self._adapter.close()
 
     def get(
-        self, url: str, headers: Mapping[str, str] | None = None, range_start: int | None = None
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        range_start: int | None = None,
+        range_end: int | None = None,
     ) -> requests.Response:
         """The answer to GET, its body unread (see `read_body`); close it. Any HTTP status is an answer.
 
-        `range_start` asks for the bytes from there to the end. Redirects are followed; the last URL is
-        `response.url`. Raises AddressRefused, TooManyRedirects, Unreachable.
+        `range_start` asks for the bytes from there to `range_end`, which is included (None: to the end; RFC 9110
+        §14.1.2). Redirects are followed; the last URL is `response.url`. Raises AddressRefused, TooManyRedirects,
+        Unreachable.
         """
-        sent = dict(headers or {})
+        sent = {name: value for name, value in (headers or {}).items() if name.lower() not in _NEVER_FOREIGN}
         if range_start is not None:
-            sent["Range"] = f"bytes={range_start}-"
+            sent["Range"] = f"bytes={range_start}-{'' if range_end is None else range_end}"
+        check_url(url, self.policy)
         for _ in range(self.policy.max_redirects + 1):
             response = self._one_hop(url, sent)
             target = _redirect_target(response)
             if target is None:
                 return response
             response.close()
-            if _origin(url) != _origin(target):
-                sent = {k: v for k, v in sent.items() if k.lower() not in {"authorization", "cookie"}}
+            check_url(target, self.policy)
+            sent = carried(sent, url, target)
             url = target
         raise TooManyRedirects(f"{display_url(url)} redirects more than {self.policy.max_redirects} times.")
 
     def _one_hop(self, url: str, headers: Mapping[str, str]) -> requests.Response:
-        check_url(url, self.policy)
-        timeout = (self.policy.connect_timeout, self.policy.read_timeout)
+        timeout = (self.policy.connect_timeout, self.policy.first_byte_timeout)
         try:
-            return self._session.get(url, headers=headers, stream=True, allow_redirects=False, timeout=timeout)
-        # requests lets some of what urllib3, idna and http.cookiejar raise through as it is.
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            raise Unreachable(f"{display_url(url)} can't be reached: {_reason(error)}.") from error
+            request = requests.Request("GET", url, headers=_with_own(_referring(headers, url))).prepare()
+            return self._adapter.send(request, stream=True, timeout=timeout)
+        # requests lets some of what urllib3 and idna raise through as it is.
+        except (
+            requests.RequestException,
+            urllib3.exceptions.HTTPError,
+            http.client.HTTPException,
+            OSError,
+            ValueError,
+        ) as error:
+            raise Unreachable(f"{display_url(url)} can't be reached: {reason(error)}.") from error
 
 
-def read_body(response: requests.Response, *, decode: bool = False) -> Iterator[bytes]:
-    """The body as it arrives, in pieces of at most 256 KiB, `decode`d by its Content-Encoding if wanted.
-
-    Never waits to fill a piece, so the caller is asked often even by a slow source. Raises Cut when the
-    source stops before the promised length, breaks the connection, or is silent for the policy's read
-    time-out.
-    """
+def same_origin(url: str, other: str) -> bool:
+    """Have both the same scheme, host and port? A malformed URL has no origin."""
     try:
-        while piece := response.raw.read1(CHUNK_BYTES, decode_content=decode):
-            yield piece
-    except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as error:
-        raise Cut(f"{display_url(response.url)} stopped in the middle: {_reason(error)}.") from error
+        return _origin(urlsplit(url)) == _origin(urlsplit(other))
+    except ValueError:
+        return False
 
 
-def _origin(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return parts.scheme.lower(), parts.netloc.lower()
+def _with_own(headers: Mapping[str, str]) -> dict[str, str]:
+    given = {name.lower() for name in headers}
+    return {**{name: value for name, value in _OWN_HEADERS.items() if name.lower() not in given}, **headers}
+
+
+def carried(headers: Mapping[str, str], source: str, target: str) -> dict[str, str]:
+    """Those of the headers that go along when `source` redirects to `target`."""
+    before, after = _origin(urlsplit(source)), _origin(urlsplit(target))
+    upgraded = (before[0], before[2], after[0], after[2]) == ("http", 80, "https", 443) and before[1] == after[1]
+    if before == after or upgraded:
+        return dict(headers)
+    return {name: value for name, value in headers.items() if name.lower() in _KEPT_ACROSS_ORIGINS}
+
+
+def _referring(headers: Mapping[str, str], url: str) -> dict[str, str]:
+    """`headers` with a Referer cut to what `url` may know of it, as browsers do.
+
+    See strict-origin-when-cross-origin in W3C Referrer Policy, §3.7.
+    """
+    return {
+        name: value if name.lower() != "referer" else cut
+        for name, value in headers.items()
+        if name.lower() != "referer" or (cut := _cut_referer(value, url))
+    }
+
+
+def _cut_referer(referer: str, url: str) -> str:
+    try:
+        page, target = urlsplit(referer), urlsplit(url)
+        if page.scheme not in {"http", "https"} or (page.scheme, target.scheme) == ("https", "http"):
+            return ""
+        if _origin(page) == _origin(target):
+            return page._replace(netloc=page.netloc.rpartition("@")[2], fragment="").geturl()
+        return f"{page.scheme}://{page.netloc.rpartition('@')[2]}/"
+    except ValueError:
+        return ""
+
+
+def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port (RFC 6454 §4)."""
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def _redirect_target(response: requests.Response) -> str | None:
@@ -156,96 +200,3 @@ def _redirect_target(response: requests.Response) -> str | None:
     except (ValueError, requests.RequestException):
         response.close()
         raise AddressRefused(f"{display_url(response.url)} redirects to a malformed URL.") from None
-
-
-def _reason(error: BaseException) -> str:
-    """What happened in plain words; the libraries' own texts hold whole URLs."""
-    causes = list(_causes(error))
-    for kinds, words in _REASONS:
-        if any(isinstance(cause, kinds) for cause in causes):
-            return words
-    return "the connection failed"
-
-
-_REASONS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
-    ((socket.gaierror,), "its name doesn't resolve"),
-    (
-        (requests.exceptions.SSLError, urllib3.exceptions.SSLError),
-        "TLS failed, for example by a bad certificate",
-    ),
-    ((TimeoutError, urllib3.exceptions.ReadTimeoutError, requests.Timeout), "it took too long to answer"),
-    ((ConnectionRefusedError,), "it refuses connections"),
-    ((urllib3.exceptions.IncompleteRead, http.client.IncompleteRead), "fewer bytes came than were promised"),
-    ((ConnectionError, http.client.RemoteDisconnected), "it closed the connection"),
-    ((urllib3.exceptions.DecodeError,), "its compression is broken"),
-)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        current = waiting.pop()
-        if not isinstance(current, BaseException) or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        waiting += [current.__cause__, current.__context__, getattr(current, "reason", None), *current.args]
-
-
-class _CheckedAdapter(HTTPAdapter):
-    """requests' adapter over connections that check where they go."""
-
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
-        super().__init__(pool_maxsize=_CONNECTIONS_KEPT, max_retries=Retry(0, read=False))
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _pool_classes(self._policy)
-
-
-def _pool_classes(policy: Policy) -> dict[str, type[urllib3.HTTPConnectionPool]]:
-    """Connection pools by scheme whose every new socket goes to an address that `policy` allows."""
-
-    class CheckedHTTP(HTTPConnection):
-        def _new_conn(self) -> socket.socket:
-            return _connect(self, policy)
-
-    class CheckedHTTPS(HTTPSConnection):
-        def _new_conn(self) -> socket.socket:
-            return _connect(self, policy)
-
-    class HTTPPool(urllib3.HTTPConnectionPool):
-        ConnectionCls = CheckedHTTP
-
-    class HTTPSPool(urllib3.HTTPSConnectionPool):
-        ConnectionCls = CheckedHTTPS
-
-    return {"http": HTTPPool, "https": HTTPSPool}
-
-
-def _connect(connection: HTTPConnection, policy: Policy) -> socket.socket:
-    """A socket to the first of the host's addresses that answers; AddressRefused if any isn't public."""
-    try:
-        endpoints = public_endpoints(connection.host, connection.port, policy, policy.connect_timeout)
-        return _first_that_answers(endpoints, policy.connect_timeout, connection.socket_options)
-    except OSError as error:
-        raise NewConnectionError(connection, f"can't connect: {type(error).__name__}") from error
-
-
-def _first_that_answers(endpoints: list[Endpoint], timeout: float, options: Any) -> socket.socket:
-    trouble: OSError = socket.gaierror("no address")
-    for endpoint in endpoints:
-        sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
-        try:
-            for option in options or ():
-                sock.setsockopt(*option)
-            sock.settimeout(timeout)
-            sock.connect(endpoint.sockaddr)
-        except OSError as error:
-            sock.close()
-            trouble = error
-        else:
-            return sock
-    raise trouble

@@ -13,6 +13,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from archive_site import embedded_postgres, env
+from archive_site.proxy_route import Proxy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -45,6 +46,12 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 
 # --- Fetching ---------------------------------------------------------------------------------------------------------
 FETCH_ALLOW_HOSTS = env.host_ports("FETCH_ALLOW_HOSTS")
+FETCH_PROXY = env.secret("FETCH_PROXY", REELKEEP_DATA)
+if FETCH_PROXY:
+    try:
+        Proxy.parse(FETCH_PROXY)
+    except ValueError as refusal:
+        raise ImproperlyConfigured(f"FETCH_PROXY {refusal}.") from None
 MAX_VIDEO_BYTES = env.integer("MAX_VIDEO_BYTES", 200 * 1024**3, minimum=1)
 MAX_DOWNLOAD_RATE = env.integer("MAX_DOWNLOAD_RATE", 0)
 DOWNLOAD_CONNECTIONS = env.integer("DOWNLOAD_CONNECTIONS", 8, minimum=1, maximum=32)

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.aims import Aim
 from benchmarks.queues import history, throughput, wakeup
 from benchmarks.queues.contenders import Contender, django_q, ours, procrastinate
-from benchmarks.queues.report import Aim, Report
+from benchmarks.queues.report import Report
 from benchmarks.queues.server import Server
 
 SECTIONS = ("enqueue", "functions", "workers", "wake", "history")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 
-from archive_site.safe_http import Policy
 from queue_app import queue, scratch
 from queue_app.artifact import Artifact
-from queue_app.downloaders import Downloaded, Limits, Source, download
+from queue_app.downloaders import Downloaded, Source, download
 from queue_app.failures import BadSource, Cancelled, Failure, Transient
+from queue_app.fetching import fetch_limits, fetch_policy
 from queue_app.heartbeat import Heartbeat
 from queue_app.media.ffmpeg import Tools, find_tools
-from queue_app.media.probe import MediaInfo, probe
+from queue_app.media.holes import Segments
+from queue_app.media.probe import probe
 from queue_app.media.proof import PROOF_SECONDS, prove, sha256_file
 from queue_app.media.remux import needs_remux, remux_to_mp4
+from queue_app.media.report import ProofReport
+from queue_app.media.streams import MediaInfo
 from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
 from queue_app.quarantine import keep_aside
@@ -27,6 +30,8 @@ from queue_app.sidecars import sidecars_of
 log = logging.getLogger(__name__)
 
 REMUXED = "video.mp4"
+JOINT_SECONDS = 1.0
+"""So near a discontinuity the time stamps may jump."""
 
 
 def fetch_and_prove(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None:
@@ -49,24 +54,6 @@ def fetch_and_prove(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None
         _discard_parts(folder, artifact)
 
 
-def fetch_policy() -> Policy:
-    """Where foreign URLs may lead, by the settings."""
-    return Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS)
-
-
-def fetch_limits() -> Limits:
-    """How much one download may take, by the settings."""
-    return Limits(
-        max_bytes=settings.MAX_VIDEO_BYTES,
-        connections=settings.DOWNLOAD_CONNECTIONS,
-        hls_connections=settings.HLS_CONNECTIONS,
-        max_rate=settings.MAX_DOWNLOAD_RATE or None,
-        host_connections=settings.HOST_CONNECTIONS,
-        shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
-        live_seconds=settings.MAX_LIVE_HOURS * 3600,
-    )
-
-
 def _source_of(job: VideoQueue) -> Source:
     return Source(
         job.video_url,
@@ -78,7 +65,7 @@ def _source_of(job: VideoQueue) -> Source:
 
 def _prove_whole(fetched: Downloaded, folder: Path, lease: Lease, heartbeat: Heartbeat) -> Artifact:
     try:
-        video, sha256, info, proof = _as_proven_mp4(fetched, folder / REMUXED, heartbeat)
+        video, sha256, report = _as_proven_mp4(fetched, folder / REMUXED, heartbeat)
     except BadSource as failure:
         if not fetched.resumed:
             raise
@@ -90,47 +77,59 @@ def _prove_whole(fetched: Downloaded, folder: Path, lease: Lease, heartbeat: Hea
         name=video.name,
         size=video.stat().st_size,
         sha256=sha256 or sha256_file(video, heartbeat.progress),
-        media=info.as_json(),
-        proof=proof,
+        media=report.media.as_json(),
+        proof=report.as_json(),
         title=fetched.page.title if fetched.page else "",
         sidecars=sidecars_of(fetched),
     )
 
 
-def _as_proven_mp4(
-    fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat
-) -> tuple[Path, str | None, MediaInfo, dict[str, Any] | None]:
-    """The fetched file, or `remuxed` if it had to become an MP4; its sha256 if known, what is in it, and the proof."""
+def _as_proven_mp4(fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat) -> tuple[Path, str | None, ProofReport]:
+    """The fetched file, or `remuxed` if it had to become an MP4; its sha256 if known, and the proof."""
     tools = find_tools(settings.FFMPEG, settings.FFPROBE)
     # Of an earlier attempt, whose ffmpeg could outlive it where `setpriv` is missing: let it write into nowhere.
     for left in (remuxed, remuxed.with_name(f"{remuxed.name}.part")):
         left.unlink(missing_ok=True)
     heartbeat.enter("prove")
     info = probe(fetched.path, tools=tools, cancelled=heartbeat.check)
-    expected = fetched.expected_duration
+    expected, segments = fetched.expected_duration, _segments_of(fetched)
     if not needs_remux(fetched):
-        return fetched.path, fetched.sha256, info, _prove(fetched.path, info, expected, tools, heartbeat)
+        return fetched.path, fetched.sha256, _prove(fetched.path, info, expected, segments, tools, heartbeat)
     heartbeat.enter("remux")
     remux_to_mp4(fetched.path, remuxed, container=fetched.container, tools=tools, cancelled=heartbeat.check)
     heartbeat.enter("prove")
     expected = expected or info.duration
     info = probe(remuxed, tools=tools, cancelled=heartbeat.check)
-    return remuxed, None, info, _prove(remuxed, info, expected, tools, heartbeat)
+    return remuxed, None, _prove(remuxed, info, expected, segments, tools, heartbeat)
+
+
+def _segments_of(fetched: Downloaded) -> Segments | None:
+    """None for a file; a playlist's segments follow one another without a hole, but for its discontinuities."""
+    if fetched.expected_duration is None:
+        return None
+    groups = fetched.tracks[0].groups if fetched.tracks else ()
+    joints = list(accumulate(group.duration for group in groups))[:-1]
+    return Segments(tuple((joint - JOINT_SECONDS, joint + JOINT_SECONDS) for joint in joints))
 
 
 def _prove(
-    video: Path, info: MediaInfo, expected: float | None, tools: Tools, heartbeat: Heartbeat
-) -> dict[str, Any] | None:
-    prove(
+    video: Path,
+    info: MediaInfo,
+    expected: float | None,
+    segments: Segments | None,
+    tools: Tools,
+    heartbeat: Heartbeat,
+) -> ProofReport:
+    return prove(
         video,
         info,
         expected_duration=expected,
-        decode=True,
+        mode=settings.PROOF,
+        segments=segments,
         tools=tools,
         timeout=max(PROOF_SECONDS, 4 * info.duration),
         cancelled=heartbeat.check,
     )
-    return None
 
 
 def _hand_over(job: VideoQueue, lease: Lease, artifact: Artifact) -> None:

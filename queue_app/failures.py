@@ -13,14 +13,16 @@ from storage_app.backends.base import StorageAuthError, StorageError, StorageFul
 
 
 class Failure(Exception):
-    """A job can't go on. `str()` of it is shown to the operator and must hold no secret."""
+    """A job can't go on. `str()` of it is shown to the operator and must hold no secret.
+
+    `details` is what a program said, for who looks closer: some lines without paths and URLs, or "".
+    """
 
     failure_class: ClassVar[str] = "internal"
     permanent: ClassVar[bool] = False
 
-    def __init__(self, sentence: str, *, details: str = "") -> None:
-        """`details`: what a program such as ffmpeg said, kept with the job's history."""
-        super().__init__(sentence)
+    def __init__(self, *args: object, details: str = "") -> None:
+        super().__init__(*args)
         self.details = details
 
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from rest_framework.exceptions import ValidationError
 
 from archive_site.address_lists import AddressChecks
-from archive_site.safe_http import Policy
 from queue_app import queue
 from queue_app.api.serializers import VideoRequestSerializer, check_url_form, key_in
+from queue_app.fetching import fetch_policy
 from queue_app.queue import Enqueued
 from storage_app.naming import VideoKey
 
@@ -37,7 +36,7 @@ class Intake:
 
     def __init__(self, serializer: type[VideoRequestSerializer] = VideoRequestSerializer) -> None:
         self._serializer = serializer(context={"check_url": check_url_form})
-        self._addresses = AddressChecks(Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
+        self._addresses = AddressChecks(fetch_policy())
 
     def check(self, items: Sequence[object]) -> list[dict[str, Any] | Refused]:
         """Each item's valid data, or why it is refused. Looks names up; writes nothing."""

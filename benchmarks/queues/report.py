@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.aims import Aim, figure, machine
 
 
 @dataclass
@@ -29,21 +30,6 @@ class Line:
     def median(self) -> float:
         """The middle value."""
         return median(self.values)
-
-
-@dataclass
-class Aim:
-    """What was to be reached, and what was."""
-
-    text: str
-    value: float
-    wanted: float
-    at_most: bool = False
-
-    @property
-    def met(self) -> bool:
-        """Whether it was reached."""
-        return self.value <= self.wanted if self.at_most else self.value >= self.wanted
 
 
 class Report:
@@ -82,17 +68,14 @@ class Report:
                 table.add_row(
                     line.what,
                     line.contender,
-                    _figure(line.median),
+                    figure(line.median),
                     line.unit,
                     _range(line.values),
                     self._ratio(line, baseline),
                 )
             console.print(table)
         for aim in self.aims:
-            console.print(
-                f"{'met   ' if aim.met else 'MISSED'} {aim.text}: {_figure(aim.value)}"
-                f" (aim {'≤' if aim.at_most else '≥'} {_figure(aim.wanted)})"
-            )
+            console.print(str(aim))
         console.print(f"Load average {self._load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end.")
 
     def _ratio(self, line: Line, baseline: str) -> str:
@@ -102,7 +85,7 @@ class Report:
     def write(self, path: Path, parameters: dict[str, Any]) -> None:
         """All values, and where they were measured."""
         found = {
-            "machine": {"system": platform.platform(), "python": platform.python_version(), "cpus": os.cpu_count()},
+            "machine": machine(),
             "load": [self._load, os.getloadavg()[0]],
             "parameters": parameters,
             "lines": [
@@ -121,8 +104,4 @@ def quantile(values: Sequence[float], share: float) -> float:
 
 
 def _range(values: Sequence[float]) -> str:
-    return f"{_figure(min(values))}–{_figure(max(values))}" if len(values) > 1 else ""
-
-
-def _figure(value: float) -> str:
-    return f"{value:,.0f}".replace(",", " ") if abs(value) >= 100 else f"{value:.3g}"
+    return f"{figure(min(values))}–{figure(max(values))}" if len(values) > 1 else ""

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from django.conf import settings
 from rest_framework import serializers
 
-from archive_site.safe_http import AddressRefused, Policy, check_url, resolve_and_check
+from archive_site.safe_http import AddressRefused, check_url, resolve_and_check
+from queue_app.fetching import fetch_policy
 from queue_app.models import VideoQueue
 from queue_app.states import VideoStatus
 from storage_app import key_rules
@@ -30,7 +30,7 @@ def check_url_form(value: object) -> str:
     if not 1 <= len(value) <= URL_LENGTH:
         raise ValueError(f"Must have 1 to {URL_LENGTH} characters.")
     try:
-        check_url(value, Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
+        check_url(value, fetch_policy())
     except AddressRefused as refusal:
         raise ValueError(str(refusal)) from None
     return value
@@ -40,7 +40,7 @@ def check_video_url(value: object) -> str:
     """`check_url_form`, and the host's name is looked up; an unknown name passes."""
     url = check_url_form(value)
     try:
-        resolve_and_check(url, Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS))
+        resolve_and_check(url, fetch_policy())
     except AddressRefused as refusal:
         raise ValueError(str(refusal)) from None
     return url

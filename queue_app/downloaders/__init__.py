@@ -7,9 +7,9 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from archive_site.safe_http import Cut, Fetcher, Policy
-from queue_app.downloaders import direct, hls
-from queue_app.downloaders.answer import Answer, cut_failure
+from archive_site.safe_http import Cut, Fetcher, Policy, display_url
+from queue_app.downloaders import direct, from_page, hls
+from queue_app.downloaders.answer import Answer, WebPage, cut_failure
 from queue_app.downloaders.base import (
     Downloaded,
     Limits,
@@ -19,6 +19,7 @@ from queue_app.downloaders.base import (
     Source,
     full_disk_as_failure,
 )
+from queue_app.downloaders.page_links import MEDIA_SUFFIXES, suffix
 from queue_app.failures import Failure
 
 __all__ = ["Downloaded", "Limits", "Progress", "ProgressSink", "Source", "download"]
@@ -31,15 +32,35 @@ def download(source: Source, folder: Path, *, policy: Policy, limits: Limits, pr
 
     Goes on where an unfinished call for the same folder stopped, if the source still has the same bytes. What is left
     in the folder, and when, is said in `base`. Raises a `queue_app.failures.Failure` with a sentence for the operator
-    (Gone, Forbidden, BadSource, Transient, TooLarge, DiskFull), and Cancelled if `progress` does.
+    (Gone, Forbidden, ExpiredUrl, BadSource, Transient, TooLarge, DiskFull), and Cancelled if `progress` does.
     """
     with full_disk_as_failure(), Fetcher(policy) as fetcher:
         try:
-            return _download(fetcher, source, folder, limits, progress)
+            return _download_or_follow(fetcher, source, folder, limits, progress)
         except Failure as failure:
             if failure.permanent:
                 _empty(folder)
             raise
+
+
+def _download_or_follow(
+    fetcher: Fetcher, source: Source, folder: Path, limits: Limits, progress: ProgressSink
+) -> Downloaded:
+    """The media at the source's URL; that of the page which the URL is, or came from and may renew it."""
+    try:
+        return _download(fetcher, source, folder, limits, progress)
+    except WebPage:
+        page_url = source.page_url or source.url
+    except Failure as failure:
+        if not (source.page_url and from_page.may_have_expired(failure)):
+            raise
+        page_url = source.page_url
+
+    def fetch(found: Source) -> Downloaded:
+        return _download(fetcher, found, folder, limits, progress)
+
+    page = Source(page_url, source.resolution)
+    return from_page.download(fetcher, page, folder, limits, progress, fetch)
 
 
 def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, progress: ProgressSink) -> Downloaded:
@@ -48,6 +69,8 @@ def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, pr
     if kept:
         return kept
     with _open(fetcher, source, progress, retries) as answer:
+        if answer.is_page() and suffix(source.url) not in MEDIA_SUFFIXES:
+            raise WebPage(f"{display_url(answer.url)} answered a web page, not a video.")
         if answer.is_playlist() or _is_playlist_url(source.url) or _is_playlist_url(answer.url):
             if not answer.is_playlist():
                 answer.check_is_media()

@@ -17,6 +17,7 @@ from archive_site.safe_http import (
     display_url,
     read_body,
 )
+from queue_app.downloaders.page_links import MEDIA_SUFFIXES, suffix
 from queue_app.failures import BadSource, Failure, Forbidden, Gone, Transient
 from queue_app.media.containers import SNIFF_BYTES, looks_like_text
 
@@ -24,7 +25,9 @@ _GONE = {404, 410}
 _REFUSED = {401, 403, 407, 451}
 _BUSY = {408, 425, 429}
 _COMPRESSED = {"gzip", "x-gzip", "deflate", "br", "zstd", "compress"}
-_PAGE_TYPES = {"text/html", "application/xhtml+xml", "application/json"}
+_HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_PAGE_TYPES = {*_HTML_TYPES, "application/json"}
+_HTML_BEGINNINGS = (b"<!doctype html", b"<html", b"<head", b"<title", b"<meta", b"<body", b"<script", b"<!--")
 _PLAYLIST_TYPES = {
     "application/vnd.apple.mpegurl",  # RFC 8216 §4
     "application/x-mpegurl",
@@ -32,6 +35,10 @@ _PLAYLIST_TYPES = {
     "audio/mpegurl",
     "audio/x-mpegurl",
 }
+
+
+class WebPage(BadSource):
+    """A page where a video was wanted. It may lead to one."""
 
 
 class Answer:
@@ -128,6 +135,15 @@ class Answer:
         return self.head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"#EXTM3U") or (
             self.content_type in _PLAYLIST_TYPES
         )
+
+    def is_page(self) -> bool:
+        """Is it HTML, by its type or its (sniffed) beginning? Not if its URL has a video's suffix."""
+        text = self.head.removeprefix(b"\xef\xbb\xbf").lstrip()
+        if suffix(self.url) in MEDIA_SUFFIXES or not looks_like_text(self.head) or b"<MPD" in self.head:
+            return False
+        if self.content_type == "application/json" or text.startswith((b"{", b"[")):
+            return False
+        return self.content_type in _HTML_TYPES or text[:20].lower().startswith(_HTML_BEGINNINGS)
 
     def check_is_media(self, *, by_type: bool = True) -> None:
         """Raise BadSource when the (sniffed) answer is empty, compressed, a web page or other text.

@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
+from archive_site.safe_http import same_origin
 from queue_app.failures import DiskFull, Failure, TooLarge
 
 ProgressSink = Callable[[int, int | None], None]
@@ -63,7 +63,7 @@ class Source:
 
     def headers_for(self, url: str) -> dict[str, str]:
         """Those of the headers that `url` may be sent: a foreign host gets neither cookies nor credentials."""
-        if urlsplit(url)[:2] == urlsplit(self.url)[:2]:
+        if same_origin(url, self.url):
             return dict(self.headers)
         return {name: value for name, value in self.headers.items() if name.lower() not in {"cookie", "authorization"}}
 
@@ -157,6 +157,10 @@ class Limits:
     """A folder by which the processes of one worker keep these two limits; None: this call is alone."""
     live_seconds: float = 6 * 3600
     """A live stream is followed so long at most."""
+    page_seconds: float = 60.0
+    """Reading a page may take so long, and watching it in a browser so long again."""
+    browser: str = ""
+    """Path of a Chromium for pages that need one; "": the one on PATH, if any."""
 
 
 class Retries:

@@ -8,6 +8,7 @@ SNIFF_BYTES = 1024
 """How much of a file's beginning `container_of` and `looks_like_text` want."""
 
 _EBML = b"\x1a\x45\xdf\xa3"  # RFC 8794 §11.2
+_MAGIC = {b"FLV\x01": "flv", b"OggS": "ogg", b"\x00\x00\x01\xba": "mpeg"}  # RFC 3533 §6, ISO/IEC 13818-1 §2.5.3.3
 _TS_SYNC = 0x47  # ISO/IEC 13818-1 §2.4.3.2: every packet of 188 bytes begins with it
 _MP4_FIRST_BOXES = {b"ftyp", b"styp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"}
 _FRAGMENT_BOXES = {b"styp", b"moof", b"sidx", b"emsg", b"prft"}
@@ -15,7 +16,9 @@ _XML_OR_JSON = (b"<", b"{", b"[")
 
 
 def container_of(head: bytes) -> str | None:
-    """'mp4', 'mov', 'fmp4' (a fragment without its beginning), 'matroska', 'webm', 'mpegts', or None."""
+    """'mp4', 'mov', 'fmp4' (a fragment without its beginning), 'matroska', 'webm', 'mpegts', 'avi', 'flv', 'ogg',
+    'mpeg' (MPEG-PS), or None.
+    """
     if head.startswith(_EBML):
         return "webm" if b"webm" in head[:64] else "matroska"
     box = head[4:8]
@@ -24,6 +27,11 @@ def container_of(head: bytes) -> str | None:
     if box in _MP4_FIRST_BOXES:
         # ISO/IEC 14496-12 §4.3; a file without `ftyp` is from before that standard, hence QuickTime.
         return "mp4" if box == b"ftyp" and head[8:12] != b"qt  " else "mov"
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "avi"
+    for magic, container in _MAGIC.items():
+        if head.startswith(magic):
+            return container
     return "mpegts" if _is_mpegts(head) else None
 
 

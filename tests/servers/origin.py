@@ -108,6 +108,13 @@ class Headers(Misbehaviour):
     headers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class Needs(Misbehaviour):
+    """Answer 403 to whoever doesn't send exactly these headers."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Seen:
     """One request that arrived."""
@@ -210,6 +217,10 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.name = path = unquote(urlsplit(self.path).path)
         self.due = self.server.origin.due(path, Seen(self.command, path, dict(self.headers)))
+        needed = self.due[Needs].headers if Needs in self.due else {}
+        if any(self.headers.get(name) != value for name, value in needed.items()):
+            self._status(Status(code=403))
+            return
         for kind, answer in ((Status, self._status), (Redirect, self._redirect), (Body, self._body)):
             if kind in self.due:
                 answer(self.due[kind])

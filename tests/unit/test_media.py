@@ -6,8 +6,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,9 +13,9 @@ import pytest
 
 from archive_site.safe_http import Policy
 from queue_app.downloaders import Limits, Progress, Source, download
-from queue_app.failures import BadSource, Cancelled, Internal, Transient
+from queue_app.failures import BadSource
 from queue_app.media.boxes import walk_boxes
-from queue_app.media.ffmpeg import find_tools, run
+from queue_app.media.ffmpeg import find_tools
 from queue_app.media.probe import MediaInfo, probe
 from queue_app.media.proof import prove, sha256_file
 from queue_app.media.remux import needs_remux, remux_to_mp4
@@ -143,19 +141,6 @@ def test_zeroed_stretch_is_found_by_reading(videos: Videos, tmp_path: Path) -> N
         check(damaged(videos.mp4, tmp_path, bytes(content)))
 
 
-def test_few_bad_bytes_are_found_by_decoding_only(videos: Videos, tmp_path: Path) -> None:
-    content = bytearray(videos.mp4.read_bytes())
-    content[len(content) // 2 : len(content) // 2 + 64] = bytes(64)
-    path = damaged(videos.mp4, tmp_path, bytes(content))
-    check(path)
-    with pytest.raises(BadSource, match="damaged"):
-        prove(path, probe(path), expected_duration=SECONDS, decode=True)
-
-
-def test_whole_file_decodes(videos: Videos) -> None:
-    prove(videos.mp4, probe(videos.mp4), expected_duration=SECONDS, decode=True)
-
-
 def test_audio_alone_is_no_video(videos: Videos) -> None:
     with pytest.raises(BadSource, match="no video stream"):
         check(videos.audio)
@@ -164,74 +149,6 @@ def test_audio_alone_is_no_video(videos: Videos) -> None:
 def test_video_without_duration_is_refused(videos: Videos) -> None:
     with pytest.raises(BadSource, match="no duration"):
         prove(videos.mp4, replace(probe(videos.mp4), duration=0.0), expected_duration=None)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"<!doctype html><html></html>",
-        b"\x00\x00\x00\x18ftypisom" + bytes(1000),
-        b"#EXTM3U\n#EXT-X-TARGETDURATION:6\n#EXTINF:6,\n{}\n#EXT-X-ENDLIST\n",
-        b"ffconcat version 1.0\nfile '{}'\n",
-        b'<MPD type="static" mediaPresentationDuration="PT6S"><Period><AdaptationSet mimeType="video/mp4">'
-        b'<Representation id="1"><BaseURL>{}</BaseURL></Representation></AdaptationSet></Period></MPD>',
-    ],
-    ids=["empty", "html", "hollow", "playlist", "ffconcat", "dash"],
-)
-def test_mp4_that_is_something_else_opens_nothing(content: bytes, videos: Videos, tmp_path: Path) -> None:
-    path = tmp_path / "x.mp4"
-    path.write_bytes(content.replace(b"{}", str(videos.ts).encode()))
-    with pytest.raises(BadSource):
-        probe(path)
-    with pytest.raises(BadSource):
-        remux_to_mp4(path, tmp_path / "y.mp4")
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_message_holds_no_path(tmp_path: Path) -> None:
-    path = tmp_path / "x.mp4"
-    path.write_bytes(b"\x00\x00\x00\x18ftypisom" + bytes(1000))
-    with pytest.raises(BadSource) as caught:
-        probe(path)
-    assert str(tmp_path) not in str(caught.value)
-
-
-def test_program_that_takes_too_long_is_stopped() -> None:
-    endless = [find_tools().ffmpeg, "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2", "-f", "null", "-"]
-    with pytest.raises(Transient, match="took longer"):
-        run(endless, timeout=0.2)
-
-
-def test_program_is_killed_when_its_job_is_cancelled() -> None:
-    def cancel() -> None:
-        raise Cancelled
-
-    endless = [find_tools().ffmpeg, "-v", "error", "-re", "-f", "lavfi", "-i", "testsrc2", "-f", "null", "-"]
-    started = time.monotonic()
-    with pytest.raises(Cancelled):
-        run(endless, timeout=60, cancelled=cancel)
-    assert time.monotonic() - started < 2
-
-
-def test_complaints_are_kept_to_their_end() -> None:
-    script = "import sys; sys.stderr.write('x' * 100_000 + 'end'); sys.exit(3)"
-    result = run([sys.executable, "-c", script], timeout=10)
-    assert (result.returncode, len(result.stderr), result.stderr[-3:]) == (3, 4096, "end")
-
-
-def test_named_programs_win_over_the_bundled_ones() -> None:
-    assert find_tools("/opt/ffmpeg", "/opt/ffprobe").ffmpeg == "/opt/ffmpeg"
-
-
-def test_bundled_program_is_the_static_one() -> None:
-    assert "ubuntu" not in find_tools().ffmpeg
-
-
-def test_machine_without_a_bundled_program_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "riscv64")
-    with pytest.raises(Internal, match="set FFMPEG to its path"):
-        find_tools()
 
 
 def test_hash_is_that_of_the_file(videos: Videos) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Iterator
 
@@ -45,12 +46,21 @@ HOSTILE = [
     "ftp://8.8.8.8/", "file:///etc/passwd", "gopher://8.8.8.8/", "data:video/mp4,x", "//8.8.8.8/",
     "8.8.8.8/x.mp4", "", "http://", "http:///x", "http://./", "http://8.8.8.8:0/", "http://8.8.8.8:65536/",
     "http://8.8.8.8:x/", "http://8.8.8.8:/", "http://[::1/", "http://[8.8.8.8]/", "http://[v1.x]/",
-    "http://a\u200b.example/", "https://[::ffff:0:127.0.0.1]/", "http://1.2.3.256/",
+    "http://100.100.100.200/", "http://192.0.0.192/", "http://[fd00:ec2::254]/", "http://[2600::5efe:7f00:1]/",
+    "http://[2600::200:5efe:a00:1]/", "http://a\u200b.example/", "https://[::ffff:0:127.0.0.1]/", "http://1.2.3.256/",
 ]  # fmt: skip
+
+# Those that come out of a Location header as they went in; a relative one leads back to the origin.
+REDIRECTABLE = [
+    url
+    for url in HOSTILE
+    if url.isascii() and url.isprintable() and " " not in url and re.match(r"\w+:(//[^/]|\w)", url)
+]
 
 FRIENDLY = [
     "http://8.8.8.8/x.mp4", "https://example.com/a.mp4?sig=1#t", "http://example.com:8080/%20",
     "https://[2606:4700::1111]/", "http://[64:ff9b::808:808]/", "https://bücher.example/", "https://a_b.example/",
+    "http://[2600::5efe:808:808]/",
     "HTTPS://Example.COM./", "https://example.com/@user/video", "http://0xcafe.example/",
 ]  # fmt: skip
 
@@ -80,7 +90,7 @@ def test_ordinary_url_passes(url: str) -> None:
     check_url(url, STRICT)
 
 
-@pytest.mark.parametrize("url", HOSTILE[:39])
+@pytest.mark.parametrize("url", REDIRECTABLE)
 def test_redirect_to_a_private_address_is_refused(url: str, origin: Origin, fetcher: Fetcher) -> None:
     origin.misbehave("/start", servers.Redirect(to=url))
     with pytest.raises(AddressRefused):
@@ -155,19 +165,6 @@ def test_endless_redirects_end(origin: Origin, fetcher: Fetcher) -> None:
     assert origin.count("/a") == 6
 
 
-def test_credentials_do_not_follow_to_another_origin(origin: Origin, tmp_path: object) -> None:
-    with (
-        Origin(origin.folder) as other,
-        Fetcher(Policy(frozenset({origin.host_port, other.host_port}))) as fetcher,
-    ):
-        other.put("/b", b"x")
-        origin.misbehave("/a", servers.Redirect(to=other.url("/b")))
-        fetcher.get(origin.url("/a"), headers={"Authorization": "Bearer x", "Cookie": "a=b", "X-Kept": "1"}).close()
-        assert {"Authorization", "Cookie"} <= set(origin.requests[0].headers)
-        assert not {"Authorization", "Cookie"} & set(other.requests[0].headers)
-        assert "X-Kept" in other.requests[0].headers
-
-
 def test_environment_proxy_is_not_used(origin: Origin, fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     fetcher.get(origin.put("/x", b"hello")).close()
@@ -178,6 +175,11 @@ def test_range_and_identity_are_asked_for(origin: Origin, fetcher: Fetcher) -> N
     with fetcher.get(origin.put("/x", b"hello"), range_start=3) as response:
         assert b"".join(read_body(response)) == b"lo"
     assert origin.requests[0].headers["Accept-Encoding"] == "identity"
+
+
+def test_the_end_of_a_range_is_included(origin: Origin, fetcher: Fetcher) -> None:
+    with fetcher.get(origin.put("/x", b"hello"), range_start=1, range_end=3) as response:
+        assert b"".join(read_body(response)) == b"ell"
 
 
 @pytest.mark.parametrize("trouble", [servers.Cut(after=3), servers.Stall(after=3)])

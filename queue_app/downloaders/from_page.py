@@ -1,0 +1,74 @@
+"""From a page's URL to the file of the video on it, with what the page says of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from archive_site.safe_http import AddressRefused, Fetcher, display_url
+from queue_app.downloaders import page
+from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source
+from queue_app.downloaders.page_extras import Extras
+from queue_app.failures import ExpiredUrl, Failure, Forbidden, Gone
+
+
+def may_have_expired(failure: Failure) -> bool:
+    """Is it what a signed URL answers when its time is over: 401, 403, 404 or 410?"""
+    return isinstance(failure, Forbidden | Gone | ExpiredUrl) and not isinstance(failure.__cause__, AddressRefused)
+
+
+def download(
+    fetcher: Fetcher,
+    source: Source,
+    folder: Path,
+    limits: Limits,
+    progress: ProgressSink,
+    fetch: Callable[[Source], Downloaded],
+) -> Downloaded:
+    """The video on the page at `source.url`, which `fetch` brings into `folder` from its own URL.
+
+    When that URL expires, at once or in the middle, the page is asked once for a new one; then it is ExpiredUrl. Raises
+    what `page.resolve` and `fetch` raise.
+    """
+    try:
+        return _once(fetcher, source, folder, limits, progress, fetch)
+    except _Expired:
+        pass
+    try:
+        return _once(fetcher, source, folder, limits, progress, fetch)
+    except _Expired as again:
+        raise ExpiredUrl(
+            f"{display_url(source.url)} gave a URL that may not be fetched, twice. {again}"
+        ) from again.__cause__
+
+
+class _Expired(Exception):
+    """The URL that the page gave is no longer good."""
+
+
+def _once(
+    fetcher: Fetcher,
+    source: Source,
+    folder: Path,
+    limits: Limits,
+    progress: ProgressSink,
+    fetch: Callable[[Source], Downloaded],
+) -> Downloaded:
+    found = page.resolve(
+        source.url,
+        policy=fetcher.policy,
+        resolution=source.resolution,
+        progress=progress,
+        seconds=limits.page_seconds,
+        browser=limits.browser,
+    )
+    try:
+        fetched = fetch(Source(found.url, source.resolution, headers=found.headers))
+    except Failure as failure:
+        if may_have_expired(failure):
+            raise _Expired(str(failure)) from failure
+        raise
+    extras = Extras(fetcher, found, folder, lambda: progress(fetched.size, fetched.size))
+    told = extras.page()
+    return dataclasses.replace(fetched, page=told, subtitles=(*fetched.subtitles, *extras.subtitles()))

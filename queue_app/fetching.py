@@ -1,0 +1,28 @@
+"""What may be fetched, and how much at once: the settings, as the downloaders take them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from archive_site.safe_http import Policy
+from queue_app.downloaders.base import Limits
+
+
+def fetch_policy() -> Policy:
+    """Where foreign URLs may lead, by the settings."""
+    return Policy(allow_hosts=settings.FETCH_ALLOW_HOSTS, proxy=settings.FETCH_PROXY or None)
+
+
+def fetch_limits() -> Limits:
+    """How much one download may take, by the settings."""
+    return Limits(
+        max_bytes=settings.MAX_VIDEO_BYTES,
+        connections=settings.DOWNLOAD_CONNECTIONS,
+        hls_connections=settings.HLS_CONNECTIONS,
+        max_rate=settings.MAX_DOWNLOAD_RATE or None,
+        host_connections=settings.HOST_CONNECTIONS,
+        shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
+        live_seconds=settings.MAX_LIVE_HOURS * 3600,
+    )
