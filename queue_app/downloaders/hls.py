@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from archive_site.safe_http import Fetcher
@@ -10,6 +11,7 @@ from queue_app.downloaders.answer import Answer
 from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source
 from queue_app.downloaders.crew import Crew
 from queue_app.downloaders.feed import Feed
+from queue_app.downloaders.head_start import HeadStart
 from queue_app.downloaders.playlists import Playlists
 from queue_app.downloaders.recording import Recording
 from queue_app.downloaders.reel import Mark, Reel, TrackMark
@@ -29,17 +31,20 @@ def download(
 
     Goes on with the first segment that `folder` lacks if it is of the same stream. Closes `answer`. Raises Cancelled
     from `progress`, and BadSource, Forbidden, Gone, ExpiredUrl, Transient, TooLarge, DiskFull; what was written is then
-    left in `folder`.
+    left in `folder`. With `limits.tools`, a plain VOD stream is put into an MP4 file meanwhile.
     """
     playlists = Playlists(fetcher, source, limits, progress)
     selection = playlists.open(answer)
     with Reel(folder, limits, progress) as reel:
         feeds = _start(playlists, reel, source, selection, limits)
         assert reel.mark is not None  # noqa: S101 - `_start` has made sure
-        with Crew(fetcher, source, folder, limits, reel.mark.size) as crew:
-            Recording(crew, reel, feeds, limits, progress).run()
-            keep_subtitles(playlists, selection.subtitles, crew, reel, limits, progress)
-        return reel.finish()
+        with HeadStart(reel, feeds, limits) as head_start:
+            with Crew(fetcher, source, folder, limits, reel.mark.size) as crew:
+                Recording(crew, reel, feeds, limits, progress, head_start.wrote).run()
+                keep_subtitles(playlists, selection.subtitles, crew, reel, limits, progress)
+            found = reel.finish()
+            mp4 = head_start.finish(lambda: progress(found.size, found.size))
+        return replace(found, mp4=mp4)
 
 
 def finished(source: Source, folder: Path) -> Downloaded | None:

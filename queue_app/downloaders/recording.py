@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ from queue_app.downloaders.base import Limits, ProgressSink, check_size
 from queue_app.downloaders.body import Refused
 from queue_app.downloaders.crew import Crew, Fetched, What
 from queue_app.downloaders.feed import Feed
-from queue_app.downloaders.reel import Reel
+from queue_app.downloaders.reel import Reel, TrackMark
 from queue_app.downloaders.segments import Segment
 from queue_app.failures import BadSource, ExpiredUrl, Failure, Forbidden, Gone
 
@@ -62,7 +63,17 @@ class _Lane:
 class Recording:
     """Takes every segment of `feeds` through `crew` into `reel`."""
 
-    def __init__(self, crew: Crew, reel: Reel, feeds: list[Feed], limits: Limits, progress: ProgressSink) -> None:
+    def __init__(
+        self,
+        crew: Crew,
+        reel: Reel,
+        feeds: list[Feed],
+        limits: Limits,
+        progress: ProgressSink,
+        wrote: Callable[[TrackMark], None],
+    ) -> None:
+        """`wrote` is called after each segment."""
+        self._wrote = wrote
         self._crew, self._reel, self._limits, self._progress = crew, reel, limits, progress
         self._lanes = [_Lane(feed, feed.track.count) for feed in feeds]
 
@@ -137,6 +148,7 @@ class Recording:
             self._check_kind(lane, head, fetched.kind)
             self._reel.write(lane.feed.track, head.segment, fetched, init)
         lane.feed.wrote(head.segment)
+        self._wrote(lane.feed.track)
         if self._reel.mark:
             check_size(self._reel.mark.size, self._limits)
 

@@ -36,7 +36,7 @@ def archive(origin: Origin, path: str, folder: Path, limits: Limits = LIMITS) ->
         join_to_mp4(found, target)
     else:
         remux_to_mp4(found.path, target, container=found.container)
-    prove(target, probe(target), expected_duration=found.expected_duration, decode=True)
+    prove(target, probe(target), expected_duration=found.expected_duration)
     assert not list(folder.glob("join-*"))
     return target
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from queue_app.failures import BadSource
+from queue_app.media.boxes import walk_boxes
+from queue_app.media.ffmpeg import find_tools
 from queue_app.media.probe import probe
+from queue_app.media.proof import prove
+from queue_app.media.remux import remux_to_mp4
 from tests.servers.origin import Origin
 from tests.servers.streams import chained, clip, cut, encrypt_all, encrypted_by_ffmpeg, ffmpeg, fmp4
 from tests.servers.videos import frame_hashes
-from tests.unit.streams import archive, packets, widest_gap
+from tests.unit.streams import LIMITS, archive, fetch, packets, widest_gap
 
 
 @pytest.fixture(scope="session")
@@ -48,6 +53,57 @@ def test_every_frame_of_the_source_arrives(kind: str, origin: Origin, clips: Pat
     mp4 = archive(origin, "/v/index.m3u8", tmp_path / "job")
     assert frame_hashes(mp4) == frame_hashes(source)
     assert widest_gap(packets(mp4)) == pytest.approx(0.04, abs=0.002)
+
+
+@pytest.mark.parametrize("kind", ["ts", "fmp4", "implicit IV", "byte range"])
+def test_an_mp4_is_made_while_the_stream_arrives(kind: str, origin: Origin, clips: Path, tmp_path: Path) -> None:
+    source = clip(clips)
+    KINDS[kind](source, origin.folder / "v")
+    found = fetch(origin, "/v/index.m3u8", tmp_path / "job", replace(LIMITS, tools=find_tools()))
+    assert found.mp4 is not None
+    prove(found.mp4, probe(found.mp4), expected_duration=4)
+    assert frame_hashes(found.mp4) == frame_hashes(source)
+    again = tmp_path / "again.mp4"
+    remux_to_mp4(found.path, again)
+    assert packets(found.mp4) == packets(again)
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_index_is_in_front_of_what_was_made_while_it_arrived(
+    large: bool, origin: Origin, clips: Path, tmp_path: Path
+) -> None:
+    source = clip(clips)
+    if large:
+        ffmpeg("-i", str(source), "-c:v", "rawvideo", "-c:a", "copy", "big.mkv", cwd=tmp_path)
+        ffmpeg(
+            "-i",
+            "big.mkv",
+            "-c:v",
+            "libx264",
+            "-qp",
+            "0",
+            "-preset",
+            "ultrafast",
+            "-c:a",
+            "copy",
+            "big.mp4",
+            cwd=tmp_path,
+        )
+        source = tmp_path / "big.mp4"
+    cut(source, origin.folder / "v")
+    found = fetch(origin, "/v/index.m3u8", tmp_path / "job", replace(LIMITS, tools=find_tools()))
+    assert found.mp4 is not None
+    names, sizes = zip(*walk_boxes(found.mp4), strict=True)
+    assert names.index(b"moov") < names.index(b"mdat")
+    assert (sizes[names.index(b"free")] > 1000) == large
+
+
+def test_what_goes_wrong_while_it_arrives_is_left_to_the_end(origin: Origin, clips: Path, tmp_path: Path) -> None:
+    cut(clip(clips), origin.folder / "v")
+    tools = replace(find_tools(), ffmpeg="/bin/false")
+    found = fetch(origin, "/v/index.m3u8", tmp_path / "job", replace(LIMITS, tools=tools))
+    assert found.mp4 is None
+    assert {path.name for path in (tmp_path / "job").iterdir()} == {"stream.json", "stream-0-0.ts"}
 
 
 def all_hashes(sources: list[Path]) -> list[str]:
