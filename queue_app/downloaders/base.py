@@ -26,6 +26,7 @@ from pathlib import Path
 
 from archive_site.safe_http import same_origin
 from queue_app.failures import DiskFull, Failure, TooLarge
+from queue_app.media.ffmpeg import Tools
 
 ProgressSink = Callable[[int, int | None], None]
 """Called with bytes done and in all (None: unknown) for every piece that arrives, in the caller's thread.
@@ -77,6 +78,8 @@ class Group:
     """'mpegts' or 'fmp4', or that of packed audio: 'aac', 'mp3', 'ac3', 'eac3'."""
     duration: float
     """Seconds: the sum of its segments' announced durations."""
+    start: float | None = None
+    """Of packed audio: the time of its first sample, in seconds by the stream's own clock of 33 bits at 90 kHz."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,8 @@ class Downloaded:
     tracks: tuple[Track, ...] = ()
     """Where a stream is more than the one file at `path`: all its tracks, the main one first (its first group is that
     file); `media.join` makes one video of them. Else empty."""
+    mp4: Path | None = None
+    """The same stream as an MP4 file already, made while it arrived (`Limits.tools`); not recorded for a later call."""
     subtitles: tuple[Subtitles, ...] = ()
     page: Page | None = None
 
@@ -155,6 +160,8 @@ class Limits:
     """A folder by which the processes of one worker keep these two limits; None: this call is alone."""
     live_seconds: float = 6 * 3600
     """A live stream is followed so long at most."""
+    tools: Tools | None = None
+    """Puts a plain stream into an MP4 file while it arrives, `Downloaded.mp4`; None: that is left to the caller."""
     page_seconds: float = 60.0
     """Reading a page may take so long, and watching it in a browser so long again."""
     browser: str = ""

@@ -78,9 +78,11 @@ def run(
     caps: Caps | None = None,
     on_output: LinesTaker | None = None,
     on_complaints: LinesTaker | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> Result:
     """Run a program of `Tools` within `caps` and wait for its end, at most `timeout` seconds.
 
+    `stdin` is a file descriptor that it reads from.
     `on_output` and `on_complaints` get what it writes to its output and error channels as lists of lines, each in
     a thread of its own, while it runs; the output is not kept then. It dies with this process. Raises Internal
     when there is no such program, BadSource when it needs more memory than `caps` give it, Transient when the
@@ -92,7 +94,7 @@ def run(
     deadline = time.monotonic() + timeout
     with subprocess.Popen(
         confined(args, caps),
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     ) as process:

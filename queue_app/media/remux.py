@@ -46,13 +46,14 @@ def remux_to_mp4(
             timeout,
             cancelled,
         )
-        _check(result.returncode, result.stderr, strict=container in _READS_TO_THE_END)
+        check_result(result.returncode, result.stderr, strict=container in _READS_TO_THE_END)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
 
 
-def _check(returncode: int, stderr: str, *, strict: bool) -> None:
+def check_result(returncode: int, stderr: str, *, strict: bool = False) -> None:
+    """Raise what FFmpeg's end of a copy into an MP4 file means; `strict`: any complaint of it is a failure."""
     if "No space left on device" in stderr or "Disk quota exceeded" in stderr:
         raise DiskFull("This host's disk became full while the video was put into an MP4 file.")
     if "Could not find tag for codec" in stderr or "codec not currently supported in container" in stderr:

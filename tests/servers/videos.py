@@ -84,10 +84,10 @@ class Videos:
         return target
 
 
-def frame_hashes(path: Path) -> list[str]:
+def frame_hashes(path: Path, *, sound: str = "0:a") -> list[str]:
     """The MD5 of each decoded picture and of each coded piece of sound, in order, without time stamps."""
     hashes = []
-    for stream in (["-map", "0:v"], ["-map", "0:a", "-c", "copy", "-bsf:a", "aac_adtstoasc"]):
+    for stream in (["-map", "0:v"], ["-map", sound, "-c", "copy", "-bsf:a", "aac_adtstoasc"]):
         command = [
             find_tools().ffmpeg,
             "-v",
@@ -96,6 +96,7 @@ def frame_hashes(path: Path) -> list[str]:
             "-i",
             str(path),
             *stream,
+            "-noautoscale",
             "-f",
             "framemd5",
             "-",

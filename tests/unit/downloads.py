@@ -47,8 +47,10 @@ class Getter:
 def left_as_promised(folder: Path, failure: BaseException | None) -> bool:
     """Does the folder hold what `downloaders.base` says after this end (None: success)?"""
     names = {path.name for path in folder.iterdir()}
-    if failure is None:
-        return len(names) == 2 and "source.resume.json" in names and "source.part" not in names
     if getattr(failure, "permanent", False):
         return names == set()
-    return names in (set(), {"source.part", "source.resume.json"})
+    streamed = {name for name in names if name.startswith("stream-")}
+    if failure is None:
+        single = len(names) == 2 and "source.resume.json" in names and "source.part" not in names
+        return single or (bool(streamed) and names - streamed == {"stream.json"})
+    return names - streamed in (set(), {"source.part", "source.resume.json"}, {"stream.json"})
