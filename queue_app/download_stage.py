@@ -12,11 +12,11 @@ from queue_app import queue, scratch
 from queue_app.artifact import Artifact
 from queue_app.downloaders import Downloaded, Source, download
 from queue_app.failures import BadSource, Cancelled, Failure, Transient
-from queue_app.fetching import fetch_limits, fetch_policy
+from queue_app.fetching import fetch_limits, fetch_policy, media_tools
 from queue_app.heartbeat import Heartbeat
-from queue_app.media.caps import GIB, Caps
-from queue_app.media.ffmpeg import Tools, find_tools
+from queue_app.media.ffmpeg import Tools
 from queue_app.media.holes import Segments
+from queue_app.media.join import join_to_mp4
 from queue_app.media.probe import probe
 from queue_app.media.proof import PROOF_SECONDS, prove, sha256_file
 from queue_app.media.remux import needs_remux, remux_to_mp4
@@ -88,7 +88,7 @@ def _prove_whole(fetched: Downloaded, folder: Path, lease: Lease, heartbeat: Hea
 
 def _as_proven_mp4(fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat) -> tuple[Path, str | None, ProofReport]:
     """The fetched file, or `remuxed` if it had to become an MP4; its sha256 if known, and the proof."""
-    tools = _tools()
+    tools = media_tools()
     # Of an earlier attempt, whose ffmpeg could outlive it where `setpriv` is missing: let it write into nowhere.
     for left in (remuxed, remuxed.with_name(f"{remuxed.name}.part")):
         left.unlink(missing_ok=True)
@@ -100,17 +100,22 @@ def _as_proven_mp4(fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat) -> 
     if segments is None:
         # Whatever is missing at its end, a remux would quietly leave out.
         check_structure(fetched.path, info.container)
-    heartbeat.enter("remux")
-    remux_to_mp4(fetched.path, remuxed, container=fetched.container, tools=tools, cancelled=heartbeat.check)
-    heartbeat.enter("prove")
+    if fetched.mp4:
+        fetched.mp4.replace(remuxed)
+    else:
+        heartbeat.enter("remux")
+        _make_mp4(fetched, remuxed, tools, heartbeat)
+        heartbeat.enter("prove")
     expected = expected or info.duration
     info = probe(remuxed, tools=tools, cancelled=heartbeat.check)
     return remuxed, None, _prove(remuxed, info, expected, segments, tools, heartbeat)
 
 
-def _tools() -> Tools:
-    caps = Caps(memory=settings.FFMPEG_MEMORY_GIB * GIB, threads=settings.FFMPEG_THREADS)
-    return find_tools(settings.FFMPEG, settings.FFPROBE, caps)
+def _make_mp4(fetched: Downloaded, target: Path, tools: Tools, heartbeat: Heartbeat) -> None:
+    if fetched.tracks:
+        join_to_mp4(fetched, target, tools=tools, cancelled=heartbeat.check)
+    else:
+        remux_to_mp4(fetched.path, target, container=fetched.container, tools=tools, cancelled=heartbeat.check)
 
 
 def _segments_of(fetched: Downloaded) -> Segments | None:
