@@ -48,7 +48,7 @@ def left_as_promised(folder: Path, failure: BaseException | None) -> bool:
     """Does the folder hold what `downloaders.base` says after this end (None: success)?"""
     names = {path.name for path in folder.iterdir()}
     if failure is None:
-        return len(names) == 2 and "source.resume.json" in names and "source.part" not in names
+        return len(names) == 2 and len(names & {"direct.resume.json", "source.resume.json"}) == 1
     if getattr(failure, "permanent", False):
         return names == set()
-    return names in (set(), {"source.part", "source.resume.json"})
+    return names in (set(), {"direct.part", "direct.resume.json"}, {"source.part", "source.resume.json"})
