@@ -127,7 +127,7 @@ class Crew:
                 return self._patience.strike(self._failure(refused), self.map.done, refused.retry_after)
             if reader.got >= PROGRESS_BYTES:
                 reader.failures = 0
-                return _jittered(_QUICK_RETRY / 4)
+                return 0.0
             reader.failures += 1
             if reader.proven and reader.failures == 1 and refused.retry_after is None:
                 return _jittered(_QUICK_RETRY)

@@ -40,11 +40,11 @@ download(Source(sys.argv[1]), Path(sys.argv[2]), policy=policy, limits=limits, p
 
 def test_killed_at_random_moments_it_fetches_little_twice(origin: Origin, folder: Path) -> None:
     content = VIDEO[:64] + random.Random(3).randbytes(8_000_000)
-    url, chance, rate = origin.put("/x.mp4", content), random.Random(4), 8_000_000
+    url, chance, rate = origin.put("/x.mp4", content), random.Random(4), 3_000_000
     origin.misbehave("/x.mp4", servers.Slow(bytes_per_second=rate // 8))
     command = [sys.executable, "-c", KILLED_AT_RANDOM, url, str(folder), str(origin.host_port[1])]
     kills = 0
-    for _ in range(20):
+    for _ in range(40):
         process = subprocess.Popen(command)
         limit = origin.served("/x.mp4") + chance.randrange(2 * len(content) // 5)
         deadline = time.monotonic() + 60
@@ -59,7 +59,7 @@ def test_killed_at_random_moments_it_fetches_little_twice(origin: Origin, folder
     assert (folder / "source.mp4").read_bytes() == content
     assert kills >= 3
     # Each kill may cost the bytes since the last mark and those on their way.
-    assert origin.served("/x.mp4") <= len(content) + kills * 0.15 * rate
+    assert origin.served("/x.mp4") <= len(content) + kills * 0.5 * rate
 
 
 def test_killed_at_every_step_it_goes_on_to_the_same_file(origin: Origin, folder: Path) -> None:
@@ -75,9 +75,9 @@ def test_killed_at_every_step_it_goes_on_to_the_same_file(origin: Origin, folder
 
 
 def test_killed_at_a_third_two_thirds_and_nearly_the_end(origin: Origin, folder: Path) -> None:
-    content = VIDEO[:64] + random.Random(5).randbytes(40_000_000)
+    content = VIDEO[:64] + random.Random(5).randbytes(24_000_000)
     url = origin.put("/x.mp4", content)
-    origin.misbehave("/x.mp4", servers.Slow(bytes_per_second=4_000_000))
+    origin.misbehave("/x.mp4", servers.Slow(bytes_per_second=1_000_000))
     command = [sys.executable, "-c", KILLED_AT_RANDOM, url, str(folder), str(origin.host_port[1])]
     for percent in (30, 60, 90):
         process = subprocess.Popen(command)
