@@ -4,6 +4,7 @@ handler.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -47,7 +48,8 @@ def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, pr
     kept = direct.resume(fetcher, source, folder, limits, progress, retries) or hls.finished(source, folder)
     if kept:
         return kept
-    with _open(fetcher, source, progress, retries) as answer:
+    answer, source = _open_any(fetcher, source, progress, retries)
+    with answer:
         if answer.is_playlist() or _is_playlist_url(source.url) or _is_playlist_url(answer.url):
             if not answer.is_playlist():
                 answer.check_is_media()
@@ -55,6 +57,17 @@ def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, pr
             return hls.download(fetcher, source, answer, folder, limits, progress)
         hls.forget(folder)
         return direct.download(fetcher, source, answer, folder, limits, progress, retries)
+
+
+def _open_any(fetcher: Fetcher, source: Source, progress: ProgressSink, retries: Retries) -> tuple[Answer, Source]:
+    """The answer of the source, or if it gives none of its first mirror that does, and the source as from there."""
+    try:
+        return _open(fetcher, source, progress, retries), source
+    except Failure:
+        for url in source.mirrors:
+            with suppress(Failure):
+                return _open(fetcher, source.at(url), progress, retries), source.at(url)
+        raise
 
 
 def _open(fetcher: Fetcher, source: Source, progress: ProgressSink, retries: Retries) -> Answer:

@@ -21,7 +21,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -64,6 +64,11 @@ class Source:
         if urlsplit(url)[:2] == urlsplit(self.url)[:2]:
             return dict(self.headers)
         return {name: value for name, value in self.headers.items() if name.lower() not in {"cookie", "authorization"}}
+
+    def at(self, url: str) -> Source:
+        """The same file as had from `url`, one of the mirrors or the URL itself; the others are its mirrors then."""
+        others = tuple(other for other in (self.url, *self.mirrors) if other != url)
+        return replace(self, url=url, mirrors=others, headers=self.headers_for(url))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,13 +25,13 @@ from queue_app.downloaders.base import (
     Source,
     check_size,
 )
-from queue_app.downloaders.crew import Crew, StartAgain
+from queue_app.downloaders.file_crew import Crew, StartAgain
 from queue_app.downloaders.file_part import FilePart
 from queue_app.downloaders.file_record import Record
 from queue_app.downloaders.pieces import Piece
 from queue_app.downloaders.sites import Site, Sites
 from queue_app.downloaders.version import Changed, NoRanges, Refused, Version, ask_range
-from queue_app.failures import BadSource, ExpiredUrl, Transient
+from queue_app.failures import BadSource, ExpiredUrl, Failure, Transient
 from queue_app.media.containers import container_of
 
 _SUFFIXES = {"mp4": ".mp4", "mov": ".mov", "matroska": ".mkv", "webm": ".webm", "mpegts": ".ts"}
@@ -70,12 +71,14 @@ def resume(
     record = file_record.load(folder)
     if record is None or not _may_be_of(source, record):
         return None
+    if record.url in source.mirrors:
+        source = source.at(record.url)
     with FilePart(folder, limits) as part:
         if not part.take_over(record, progress):
             part.remove()
             return None
         transfer = _Transfer(fetcher, source, part, limits, progress, retries)
-        if part.map.complete and record.url in {source.url, *source.mirrors}:
+        if part.map.complete and record.url == source.url:
             return transfer.finish()
         return transfer.resume(record)
 
@@ -119,12 +122,16 @@ class _Transfer:
         assert piece is not None  # noqa: S101 - only asked while something is missing
         return piece
 
-    def run(self, answer: Answer, piece: Piece) -> Downloaded:
-        """Fetch all that is missing, from the claimed `piece` on, at whose beginning `answer` is."""
+    def run(self, answer: Answer | None, piece: Piece) -> Downloaded:
+        """Fetch all that is missing, from the claimed `piece` on, at whose beginning `answer`, if given, is."""
         while True:
             self._part.start()
+            sites = self._sites(answer)
             try:
-                with answer, Crew(self._fetcher, self._part, self._sites(answer), self._limits, self._patience) as crew:
+                with (
+                    answer or nullcontext(),
+                    Crew(self._fetcher, self._part, sites, self._limits, self._patience) as crew,
+                ):
                     crew.run(piece, answer, self._progress)
                 return self.finish()
             except StartAgain as again:
@@ -154,7 +161,14 @@ class _Transfer:
         else:
             piece = self.claim()
             start, end = piece.position, piece.end if record.total is not None else None
-        answer = self._ask_rest(record, start, end)
+        try:
+            answer = self._ask_rest(record, start, end)
+        except Failure:
+            if piece is None or record.total is None or not self._source.mirrors:
+                raise
+            self._part.reserve()
+            # The mirrors can show by the bytes that are here that they have the same file.
+            return self.run(None, piece)
         if answer is None:
             return None
         total = record.total or Version.of(answer).total
@@ -197,17 +211,18 @@ class _Transfer:
                 answer.close()
                 return None
 
-    def _sites(self, answer: Answer) -> Sites:
+    def _sites(self, answer: Answer | None) -> Sites:
         record, limits = self._part.record, self._limits
         assert record is not None  # noqa: S101 - `begin` comes first
         version = Version(record.etag, record.modified, record.digest, record.total)
         missing = (record.total or 0) - self._part.map.done
         most = max(1, limits.connections) if missing >= _SMALL_BYTES else 1
-        known = answer.status == 206 or answer.header("Accept-Ranges").lower() == "bytes"
-        first = self._site(self._source.url, Adaptation(most, most if known else 2), version)
-        if answer.header("Accept-Ranges").lower() == "none":
+        ranged = answer is None or answer.status == 206
+        offered = answer.header("Accept-Ranges").strip().lower() if answer else ""
+        first = self._site(self._source.url, Adaptation(most, most if ranged or offered == "bytes" else 2), version)
+        first.ranged = ranged
+        if offered == "none" and not ranged:
             first.adaptation.only_one()
-        first.ranged = answer.status == 206
         mirrors = self._source.mirrors if most > 1 else ()
         return Sites(first, [self._site(url, Adaptation(most, 2), None) for url in mirrors], most)
 

@@ -78,6 +78,10 @@ class Sites:
             other.usable and other is not site and other.adaptation.may_start(other.running, now) for other in self.all
         )
 
+    def verifying(self, part: FilePart) -> bool:
+        """Is it being found out whether a mirror has the same file, or going to be?"""
+        return _enough(part) and any(site.version is None and not site.dropped for site in self.all)
+
     def give_up(self, site: Site) -> bool:
         """Use `site` no more, if another one is left; has it been given up?"""
         if any(other.usable for other in self.all if other is not site):
@@ -87,7 +91,7 @@ class Sites:
     def start_verifying(self, fetcher: Fetcher, part: FilePart, slots: Connections, stopped: threading.Event) -> None:
         """Compare the mirrors, one after another in a thread, with what the first site has given; once."""
         waiting = [site for site in self.all if site.version is None and not site.dropped]
-        if not waiting or self._verifying or part.map.front() < min(_SAMPLE_BYTES, part.map.total or 0):
+        if not waiting or self._verifying or not _enough(part):
             return
         self._verifying = True
         arguments = (waiting, fetcher, part, slots, stopped)
@@ -123,6 +127,11 @@ class Sites:
                 if mine is None or not mine.may_mirror(version) or b"".join(answer.pieces()) != expected:
                     return None
         return version
+
+
+def _enough(part: FilePart) -> bool:
+    """Is there something to compare a mirror with?"""
+    return part.map.total is not None and part.map.front() >= min(_SAMPLE_BYTES, part.map.total)
 
 
 def _samples(part: FilePart) -> list[int]:

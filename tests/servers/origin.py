@@ -78,6 +78,15 @@ class Slow(Misbehaviour):
 
 
 @dataclass
+class AtMost(Misbehaviour):
+    """Answer a status to whoever comes while so many others are being answered."""
+
+    connections: int = 1
+    code: int = 503
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class NoRange(Misbehaviour):
     """Ignore Range."""
 
@@ -128,6 +137,9 @@ class Origin:
         self.folder = folder
         self.requests: list[Seen] = []
         self._served: Counter[str] = Counter()
+        self._active: Counter[str] = Counter()
+        self.most_active = 0
+        """How many requests were being answered at once at most."""
         self._plans: dict[str, list[Misbehaviour]] = {}
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -174,6 +186,20 @@ class Origin:
         with self._lock:
             self._served[path] += size
 
+    def enter(self, path: str, most: int) -> bool:
+        """One more is going to be answered, unless so many are already; `leave` afterwards."""
+        with self._lock:
+            if self._active[path] >= most:
+                return False
+            self._active[path] += 1
+            self.most_active = max(self.most_active, self._active[path])
+            return True
+
+    def leave(self, path: str) -> None:
+        """It has been answered."""
+        with self._lock:
+            self._active[path] -= 1
+
     def due(self, path: str, seen: Seen) -> dict[type[Misbehaviour], Any]:
         """Log a request and use up what goes wrong with it."""
         with self._lock:
@@ -210,6 +236,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.name = path = unquote(urlsplit(self.path).path)
         self.due = self.server.origin.due(path, Seen(self.command, path, dict(self.headers)))
+        limit = self.due.get(AtMost, AtMost(connections=_FOREVER))
+        if not self.server.origin.enter(path, limit.connections):
+            self._status(Status(code=limit.code, headers=limit.headers))
+            return
+        try:
+            self._answer(path)
+        finally:
+            self.server.origin.leave(path)
+
+    def _answer(self, path: str) -> None:
         for kind, answer in ((Status, self._status), (Redirect, self._redirect), (Body, self._body)):
             if kind in self.due:
                 answer(self.due[kind])

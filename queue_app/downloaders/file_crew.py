@@ -15,9 +15,9 @@ from queue_app.downloaders.answer import Answer
 from queue_app.downloaders.base import Limits, ProgressSink
 from queue_app.downloaders.connections import Connections, Slot
 from queue_app.downloaders.file_part import FilePart
+from queue_app.downloaders.file_reader import Reader
 from queue_app.downloaders.pieces import Piece
 from queue_app.downloaders.rate import Throttle
-from queue_app.downloaders.reader import Reader
 from queue_app.downloaders.sites import Site, Sites
 from queue_app.downloaders.version import Changed, NoRanges, Refused
 from queue_app.failures import ExpiredUrl, Failure, Transient
@@ -28,6 +28,8 @@ _SLOW_SHARE = 0.25
 _SLOW_AFTER = 2.0
 """Seconds before a connection may be called slow; twice as many after each time that it was."""
 _QUICK_RETRY = 0.2
+_MIRROR_SECONDS = 0.5
+"""Between two tries of the last site while it isn't known yet whether a mirror has the same file."""
 _EXPIRED = {401, 403, 410}
 
 
@@ -66,8 +68,8 @@ class Crew:
         for reader in readers:
             reader.stop()
 
-    def run(self, piece: Piece, answer: Answer, progress: ProgressSink) -> None:
-        """Fetch all that is missing, beginning with a claimed `piece` that `answer` is at the beginning of.
+    def run(self, piece: Piece, answer: Answer | None, progress: ProgressSink) -> None:
+        """Fetch all that is missing, beginning with a claimed `piece`; `answer`, if given, is at its beginning.
 
         Raises StartAgain, Changed, what `progress` raises, and the Failure that ended it.
         """
@@ -124,6 +126,8 @@ class Crew:
         now, site = time.monotonic(), reader.site
         with self._lock:
             if len(self._readers) == 1 and not self._sites.has_alternative(site, now):
+                if self._sites.verifying(self.part):
+                    return _MIRROR_SECONDS
                 return self._patience.strike(self._failure(refused), self.map.done, refused.retry_after)
             if reader.got >= PROGRESS_BYTES:
                 reader.failures = 0

@@ -17,7 +17,7 @@ from queue_app.downloaders.sites import Site
 from queue_app.downloaders.version import Changed, NoRanges, Refused, Version, ask_range, end_of
 
 if TYPE_CHECKING:
-    from queue_app.downloaders.crew import Crew
+    from queue_app.downloaders.file_crew import Crew
 
 _SMALL_READ = 128 * 1024
 _GATHER_SECONDS = 0.01
