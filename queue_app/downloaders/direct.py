@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from archive_site.safe_http import Cut, Fetcher, display_url
+from archive_site.safe_http import AddressRefused, Cut, Fetcher, check_url, display_url
 from queue_app.downloaders import file_record
 from queue_app.downloaders.adaptation import Adaptation, Patience
 from queue_app.downloaders.answer import Answer, cut_failure
@@ -223,8 +223,15 @@ class _Transfer:
         first.ranged = ranged
         if offered == "none" and not ranged:
             first.adaptation.only_one()
-        mirrors = self._source.mirrors if most > 1 else ()
+        mirrors = [url for url in self._source.mirrors if most > 1 and self._may_be_asked(url)]
         return Sites(first, [self._site(url, Adaptation(most, 2), None) for url in mirrors], most)
+
+    def _may_be_asked(self, url: str) -> bool:
+        try:
+            check_url(url, self._fetcher.policy)
+        except AddressRefused:
+            return False
+        return True
 
     def _site(self, url: str, adaptation: Adaptation, version: Version | None) -> Site:
         return Site(url, self._source.headers_for(url), adaptation, version)

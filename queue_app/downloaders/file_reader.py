@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from archive_site.safe_http import Cut, display_url
-from queue_app.downloaders.answer import Answer, cut_failure
+from archive_site.safe_http import Cut, FetchError, display_url
+from queue_app.downloaders.answer import Answer, as_failure, cut_failure
 from queue_app.downloaders.base import check_size
 from queue_app.downloaders.connections import Slot
 from queue_app.downloaders.pieces import Piece
@@ -78,6 +78,8 @@ class Reader:
                 self._read()
         except Cut as cut:
             self._after(Refused(cut_failure(cut, self._crew.map.total, self._crew.map.done)))
+        except FetchError as error:
+            self._after(Refused(as_failure(error)))
         except Refused as refused:
             self._after(refused)
         except NoRanges as none:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from archive_site.safe_http import Cut, Fetcher
+from archive_site.safe_http import Fetcher, FetchError
 from queue_app.downloaders.adaptation import Adaptation
 from queue_app.downloaders.connections import Connections
 from queue_app.downloaders.file_part import FilePart
@@ -14,6 +14,8 @@ from queue_app.downloaders.version import Changed, NoRanges, Refused, Version, a
 
 _SAMPLE_BYTES = 64 * 1024
 _SAMPLES = 3
+_SAMPLE_SECONDS = 2.0
+"""So long it is waited for bytes from several places to compare."""
 
 
 class Site:
@@ -111,8 +113,11 @@ class Sites:
                     return
                 try:
                     site.version = self._same_version(site, fetcher, part, stopped)
-                except (Refused, Changed, NoRanges, Cut, OSError):
+                except (Refused, Changed, FetchError, OSError):
                     site.version = None
+                except NoRanges as none:
+                    if none.answer is not None:
+                        none.answer.close()
             site.dropped = site.version is None
 
     def _same_version(self, site: Site, fetcher: Fetcher, part: FilePart, stopped: threading.Event) -> Version | None:
@@ -137,9 +142,11 @@ def _enough(part: FilePart) -> bool:
 def _samples(part: FilePart) -> list[int]:
     """Where to compare: the beginning, and what lies as far from it as possible."""
     size = min(_SAMPLE_BYTES, part.map.total or 0)
-    deadline = time.monotonic() + 1.0
-    while len(part.map.runs()) < _SAMPLES - 1 and time.monotonic() < deadline and not part.map.complete:
-        time.sleep(0.05)
-    ends = [run.end - size for run in part.map.runs() if run.end - run.start >= size]
-    front = part.map.front() - size
-    return [0, *sorted({front, *ends})[1 - _SAMPLES :]]
+    deadline = time.monotonic() + _SAMPLE_SECONDS
+    while True:
+        runs = [run for run in part.map.runs() if run.end - run.start >= size]
+        if len(runs) >= _SAMPLES or part.map.complete or time.monotonic() > deadline:
+            break
+        time.sleep(_SAMPLE_SECONDS / 20)
+    ends = {part.map.front() - size, *(run.end - size for run in runs)}
+    return [0, *sorted(ends)[1 - _SAMPLES :]]

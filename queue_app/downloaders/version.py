@@ -144,7 +144,8 @@ def _check(answer: Answer, start: int, version: Version) -> None:
     if answer.status == 200:
         raise NoRanges(answer)
     span = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
-    if span is None or int(span[1]) != start or int(span[2]) < start:
+    packed = answer.header("Content-Encoding").lower() not in {"", "identity"}
+    if packed or span is None or int(span[1]) != start or int(span[2]) < start:
         raise NoRanges(None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from archive_site.safe_http import Policy
-from queue_app.downloaders import Downloaded, Limits, ProgressSink, Source, download
+from queue_app.downloaders import Downloaded, Limits, Progress, ProgressSink, Source, download
 from queue_app.failures import Cancelled, Gone, Transient
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
@@ -43,9 +43,8 @@ def fetch(
     first: Origin, mirror: Origin, folder: Path, progress: ProgressSink = lambda _done, _total: None
 ) -> Downloaded:
     folder.mkdir(exist_ok=True)
-    source = Source(
-        first.url("/x.mp4"), mirrors=(mirror.url("/y.mp4"),), headers={"Cookie": "secret=1", "Referer": "r"}
-    )
+    headers = {"Cookie": "secret=1", "Referer": "http://page.example/"}
+    source = Source(first.url("/x.mp4"), mirrors=(mirror.url("/y.mp4"),), headers=headers)
     policy = Policy(frozenset({first.host_port, mirror.host_port}), read_timeout=1)
     return download(source, folder, policy=policy, limits=LIMITS, progress=progress)
 
@@ -62,7 +61,9 @@ def test_the_same_file_is_read_from_both(first: Origin, mirror: Origin, tmp_path
 
 def test_a_mirror_gets_no_cookies(first: Origin, mirror: Origin, tmp_path: Path) -> None:
     fetch(first, mirror, tmp_path / "d")
-    assert all("Cookie" not in seen.headers and seen.headers["Referer"] == "r" for seen in mirror.requests)
+    assert all(
+        "Cookie" not in seen.headers and seen.headers["Referer"] == "http://page.example/" for seen in mirror.requests
+    )
     assert all(seen.headers["Cookie"] == "secret=1" for seen in first.requests)
 
 
@@ -93,6 +94,14 @@ def test_a_mirror_with_another_strong_etag_is_left(first: Origin, mirror: Origin
 def test_a_mirror_that_fails_is_left(code: int, first: Origin, mirror: Origin, tmp_path: Path) -> None:
     mirror.misbehave("/y.mp4", servers.Status(code=code))
     assert is_whole(fetch(first, mirror, tmp_path / "d"))
+
+
+def test_a_malformed_mirror_is_left(first: Origin, mirror: Origin, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    source = Source(first.url("/x.mp4"), mirrors=("http://[not.an.address/x.mp4", mirror.url("/y.mp4")))
+    policy = Policy(frozenset({first.host_port, mirror.host_port}))
+    assert is_whole(download(source, tmp_path / "d", policy=policy, limits=LIMITS, progress=Progress()))
+    assert mirror.served("/y.mp4") > 1_000_000
 
 
 @pytest.mark.parametrize("code", [403, 404, 503])
