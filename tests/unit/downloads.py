@@ -47,8 +47,12 @@ class Getter:
 def left_as_promised(folder: Path, failure: BaseException | None) -> bool:
     """Does the folder hold what `downloaders.base` says after this end (None: success)?"""
     names = {path.name for path in folder.iterdir()}
-    if failure is None:
-        return len(names) == 2 and len(names & {"direct.resume.json", "source.resume.json"}) == 1
     if getattr(failure, "permanent", False):
         return names == set()
-    return names in (set(), {"direct.part", "direct.resume.json"}, {"source.part", "source.resume.json"})
+    streamed = {name for name in names if name.startswith("stream-")}
+    if failure is None:
+        single = len(names) == 2 and len(names & {"direct.resume.json", "source.resume.json"}) == 1
+        single = single and not names & {"direct.part", "source.part"}
+        return single or (bool(streamed) and names - streamed == {"stream.json"})
+    kinds = ({"direct.part", "direct.resume.json"}, {"source.part", "source.resume.json"}, {"stream.json"})
+    return names - streamed in (set(), *kinds)
