@@ -145,7 +145,7 @@ def test_a_bad_picture_does_not_fail_the_video(pages: Pages, body: bytes) -> Non
     got = pages.download(pages.put(f'<video src="/film.mp4" poster="/poster">{track}</video>'))
     assert got.page
     assert (got.page.thumbnail, got.subtitles) == (None, ())
-    assert pages.left() == {"source.mp4", "source.resume.json"}
+    assert pages.left() == {"source.mp4", "direct.resume.json"}
 
 
 def test_the_media_is_asked_for_as_the_page_would(pages: Pages) -> None:
