@@ -28,7 +28,8 @@ def read_body(response: requests.Response, *, decode: bool = False) -> Iterator[
 
     Never waits to fill a piece, so the caller is asked often even by a slow source. Raises Cut when the source stops
     before the promised length, breaks the connection, is silent for the policy's read time-out or next to silent for
-    longer; BodyTooLarge when it unpacks to a hundred times its size.
+    longer; BodyTooLarge when it unpacks to a hundred times its size. What is packed in a way that nobody asked for, or
+    several times over, comes as it is.
     """
     coding = _coding(response) if decode else ""
     pieces = _raw_pieces(response)
@@ -41,6 +42,8 @@ def read_all(response: requests.Response, limit: int, *, decode: bool = True) ->
     Raises BodyTooLarge as soon as it is known to be more than `limit` bytes, and Cut.
     """
     where = display_url(response.url)
+    if decode and _coding(response) is None:
+        raise Cut(f"{where} is compressed in a way that nobody asked for, which is not read.")
     too_large = f"{where} is larger than the {limit} bytes that are read of it."
     promised = response.headers.get("Content-Length", "")
     if promised.isascii() and promised.isdigit() and int(promised[:20]) > limit:
@@ -62,15 +65,13 @@ def _raw_pieces(response: requests.Response) -> Iterator[bytes]:
         raise Cut(f"{display_url(response.url)} stopped in the middle: {reason(error)}.") from error
 
 
-def _coding(response: requests.Response) -> str:
-    """The one content coding, "" when there is none. Raises Cut for several and for those that weren't asked for."""
+def _coding(response: requests.Response) -> str | None:
+    """The one content coding, "" when there is none; None for several, and for one that can't be unpacked."""
     codings = [name.strip().lower() for name in response.headers.get("Content-Encoding", "").split(",")]
     codings = [name for name in codings if name not in {"", "identity"}]
-    if len(codings) > 1:
-        raise Cut(f"{display_url(response.url)} is compressed {len(codings)} times over, which is not read.")
-    if codings and codings[0] not in _CODINGS:
-        raise Cut(f"{display_url(response.url)} is compressed in a way that is not read ({codings[0][:20]}).")
-    return codings[0] if codings else ""
+    if not codings:
+        return ""
+    return codings[0] if len(codings) == 1 and codings[0] in _CODINGS else None
 
 
 def _decoded(pieces: Iterator[bytes], coding: str, where: str) -> Iterator[bytes]:

@@ -58,6 +58,8 @@ DOWNLOAD_CONNECTIONS = env.integer("DOWNLOAD_CONNECTIONS", 8, minimum=1, maximum
 HLS_CONNECTIONS = env.integer("HLS_CONNECTIONS", 8, minimum=1, maximum=32)
 HOST_CONNECTIONS = env.integer("HOST_CONNECTIONS", 16, minimum=1, maximum=256)
 MAX_LIVE_HOURS = env.number("MAX_LIVE_HOURS", 6.0)
+PAGE_SECONDS = env.number("PAGE_SECONDS", 60.0, minimum=5)
+BROWSER = env.text("BROWSER")
 
 # --- Proof: how much of a video is decoded before it is archived, and where refused ones are kept ---------------------
 PROOF = env.choice("PROOF", "full", ("full", "sampled", "off"))
@@ -67,6 +69,8 @@ QUARANTINE_DAYS = env.integer("QUARANTINE_DAYS", 30, minimum=1)
 # --- Media: programs of the operator's own in the place of the bundled ones -------------------------------------------
 FFMPEG = env.text("FFMPEG")
 FFPROBE = env.text("FFPROBE")
+FFMPEG_MEMORY_GIB = env.integer("FFMPEG_MEMORY_GIB", 4, minimum=1)
+FFMPEG_THREADS = env.integer("FFMPEG_THREADS", 2, minimum=1, maximum=64)
 
 # --- Workers ----------------------------------------------------------------------------------------------------------
 WORKER_ID = env.text("WORKER_ID")

@@ -31,9 +31,9 @@ class TimedAnswer(http.client.HTTPResponse):
         self._timed = _TimedSocket(sock, policy)
         self.fp = _BoundedLines(self._timed)
 
-    def begin(self) -> None:
-        """Read the header."""
-        super().begin()
+    def begin(self, **options: Any) -> None:
+        """Read the header; newer Pythons have options for it."""
+        super().begin(**options)
         self._timed.head_is_read()
 
 

@@ -12,15 +12,17 @@ from queue_app import queue, scratch
 from queue_app.artifact import Artifact
 from queue_app.downloaders import Downloaded, Source, download
 from queue_app.failures import BadSource, Cancelled, Failure, Transient
-from queue_app.fetching import fetch_limits, fetch_policy
+from queue_app.fetching import fetch_limits, fetch_policy, media_tools
 from queue_app.heartbeat import Heartbeat
-from queue_app.media.ffmpeg import Tools, find_tools
+from queue_app.media.ffmpeg import Tools
 from queue_app.media.holes import Segments
+from queue_app.media.join import join_to_mp4
 from queue_app.media.probe import probe
 from queue_app.media.proof import PROOF_SECONDS, prove, sha256_file
 from queue_app.media.remux import needs_remux, remux_to_mp4
 from queue_app.media.report import ProofReport
 from queue_app.media.streams import MediaInfo
+from queue_app.media.structure import check_structure
 from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
 from queue_app.quarantine import keep_aside
@@ -86,7 +88,7 @@ def _prove_whole(fetched: Downloaded, folder: Path, lease: Lease, heartbeat: Hea
 
 def _as_proven_mp4(fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat) -> tuple[Path, str | None, ProofReport]:
     """The fetched file, or `remuxed` if it had to become an MP4; its sha256 if known, and the proof."""
-    tools = find_tools(settings.FFMPEG, settings.FFPROBE)
+    tools = media_tools()
     # Of an earlier attempt, whose ffmpeg could outlive it where `setpriv` is missing: let it write into nowhere.
     for left in (remuxed, remuxed.with_name(f"{remuxed.name}.part")):
         left.unlink(missing_ok=True)
@@ -95,12 +97,25 @@ def _as_proven_mp4(fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat) -> 
     expected, segments = fetched.expected_duration, _segments_of(fetched)
     if not needs_remux(fetched):
         return fetched.path, fetched.sha256, _prove(fetched.path, info, expected, segments, tools, heartbeat)
-    heartbeat.enter("remux")
-    remux_to_mp4(fetched.path, remuxed, container=fetched.container, tools=tools, cancelled=heartbeat.check)
-    heartbeat.enter("prove")
+    if segments is None:
+        # Whatever is missing at its end, a remux would quietly leave out.
+        check_structure(fetched.path, info.container)
+    if fetched.mp4:
+        fetched.mp4.replace(remuxed)
+    else:
+        heartbeat.enter("remux")
+        _make_mp4(fetched, remuxed, tools, heartbeat)
+        heartbeat.enter("prove")
     expected = expected or info.duration
     info = probe(remuxed, tools=tools, cancelled=heartbeat.check)
     return remuxed, None, _prove(remuxed, info, expected, segments, tools, heartbeat)
+
+
+def _make_mp4(fetched: Downloaded, target: Path, tools: Tools, heartbeat: Heartbeat) -> None:
+    if fetched.tracks:
+        join_to_mp4(fetched, target, tools=tools, cancelled=heartbeat.check)
+    else:
+        remux_to_mp4(fetched.path, target, container=fetched.container, tools=tools, cancelled=heartbeat.check)
 
 
 def _segments_of(fetched: Downloaded) -> Segments | None:

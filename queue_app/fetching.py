@@ -8,6 +8,8 @@ from django.conf import settings
 
 from archive_site.safe_http import Policy
 from queue_app.downloaders.base import Limits
+from queue_app.media.caps import GIB, Caps
+from queue_app.media.ffmpeg import Tools, find_tools
 
 
 def fetch_policy() -> Policy:
@@ -24,5 +26,14 @@ def fetch_limits() -> Limits:
         max_rate=settings.MAX_DOWNLOAD_RATE or None,
         host_connections=settings.HOST_CONNECTIONS,
         shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
+        tools=media_tools(),
         live_seconds=settings.MAX_LIVE_HOURS * 3600,
+        page_seconds=settings.PAGE_SECONDS,
+        browser=settings.BROWSER,
     )
+
+
+def media_tools() -> Tools:
+    """ffmpeg and ffprobe, and what they may take, by the settings. Raises Internal when there are none."""
+    caps = Caps(memory=settings.FFMPEG_MEMORY_GIB * GIB, threads=settings.FFMPEG_THREADS)
+    return find_tools(settings.FFMPEG, settings.FFPROBE, caps)

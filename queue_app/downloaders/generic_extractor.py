@@ -5,18 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 from yt_dlp import YoutubeDL
-from yt_dlp.extractor import generic
+from yt_dlp.extractor import generic, genericembeds
+from yt_dlp.extractor.common import InfoExtractor
 from yt_dlp.networking.exceptions import HTTPError
 from yt_dlp.utils import ExtractorError
 
+from queue_app.downloaders.page_links import suffix
+
 _PAGE_BYTES = 5 * 1024 * 1024
+_PLAYLIST_BYTES = 512 * 1024  # enough to tell its kind; yt-dlp reads 1 MiB a second
 _REQUESTS = 60
+_VARIANTS = 100
 
 
-class GenericIE(generic.GenericIE):  # type: ignore[misc] # yt-dlp has no types; its name is what makes it the generic one
-    """yt-dlp's own, of a bounded number of pages of bounded size, which are kept for a look of ours."""
+class _Bounded(InfoExtractor):  # type: ignore[misc] # yt-dlp has no types
+    """Fetches a bounded number of pages and playlists of bounded size, which are kept for a look of ours."""
 
-    def __init__(self, downloader: YoutubeDL) -> None:
+    def __init__(self, downloader: YoutubeDL | None = None) -> None:
         super().__init__(downloader)
         self.pages: list[tuple[str, str]] = []
         self.statuses: dict[str, int] = {}
@@ -39,15 +44,30 @@ class GenericIE(generic.GenericIE):  # type: ignore[misc] # yt-dlp has no types;
             self.pages.append((urlh.url, content))
         return content
 
+    def _parse_m3u8_formats_and_subtitles(self, *args: Any, **kwargs: Any) -> Any:
+        formats, subtitles = super()._parse_m3u8_formats_and_subtitles(*args, **kwargs)
+        # It takes the lines of a malformed playlist for variants, and is slow with thousands of them.
+        return formats[:_VARIANTS], subtitles
+
+
+class HTML5MediaEmbedIE(_Bounded, genericembeds.HTML5MediaEmbedIE):  # type: ignore[misc]
+    """<video> and its kin. By these names yt-dlp knows its extractors."""
+
+
+class GenericIE(_Bounded, generic.GenericIE):  # type: ignore[misc]
+    """Whatever else a page may say of a video."""
+
     def _extract_kvs(self, url: str, webpage: str, video_id: str) -> Any:
         raise ExtractorError("This player disguises where its video is, which is not undone.", expected=True)
 
 
 class _Capped:
-    """An answer of which no more than 5 MiB are read."""
+    """An answer of which no more is read than is sensible."""
 
     def __init__(self, answer: Any) -> None:
         self._answer = answer
+        is_playlist = suffix(answer.url) == ".m3u8" or "mpegurl" in (answer.headers.get("Content-Type") or "").lower()
+        self._left = _PLAYLIST_BYTES if is_playlist else _PAGE_BYTES
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._answer, name)
@@ -55,10 +75,10 @@ class _Capped:
     def read(self) -> bytes:
         """The beginning of the body."""
         pieces = []
-        left = _PAGE_BYTES
-        while left > 0 and (piece := self._answer.read(min(left, 64 * 1024))):
+        while self._left > 0 and (piece := self._answer.read(min(self._left, 64 * 1024))):
             pieces.append(piece)
-            left -= len(piece)
+            self._left -= len(piece)
+        self._answer.close()
         return b"".join(pieces)
 
 
@@ -88,6 +108,7 @@ def options(request: dict[str, Any], videos: int) -> dict[str, Any]:
         "js_runtimes": {},
         "format": "all",
         "ignore_no_formats_error": True,
+        "ignoreerrors": True,  # one video of several that is broken
         "check_formats": False,
         "playlist_items": f"1-{videos}",
         "default_search": "error",

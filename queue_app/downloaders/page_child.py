@@ -17,12 +17,11 @@ from typing import Any
 from urllib.parse import urljoin
 
 from yt_dlp import YoutubeDL
-from yt_dlp.extractor.genericembeds import HTML5MediaEmbedIE
 from yt_dlp.networking import HEADRequest
 from yt_dlp.utils import YoutubeDLError, smuggle_url
 
 from queue_app.downloaders import child
-from queue_app.downloaders.generic_extractor import GenericIE, options
+from queue_app.downloaders.generic_extractor import GenericIE, HTML5MediaEmbedIE, options
 from queue_app.downloaders.page_choice import (
     DASH_ONLY,
     DRM,
@@ -39,7 +38,10 @@ _PLAYLIST_BYTES = 5 * 1024 * 1024
 _VIDEOS = 8
 _DEPTH = 2
 _SUBTITLES = 40
-_FORBIDDEN_EVENTS = ("subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork", "os.startfile", "pty.spawn")
+_FORBIDDEN_EVENTS = (
+    "subprocess.", "os.exec", "os.posix_spawn", "os.system", "os.fork", "pty.spawn", "socket.send", "socket.bind",
+)  # fmt: skip
+_LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
 _EXTINF = re.compile(r"^#EXTINF:\s*([\d.]+)", re.MULTILINE)  # RFC 8216 §4.3.2.1
 _NUMBERED = re.compile(r" \(\d+\)$")
 
@@ -184,17 +186,18 @@ def _subtitles(found: dict[str, Any]) -> Iterator[dict[str, str]]:
                 yield {"url": url, "language": str(language), "name": str(version.get("name") or "")}
 
 
-def _fence(request: dict[str, Any]) -> None:
-    """From here on: no other programs, no written files, no connection but to the guard proxy."""
-    allowed = ("127.0.0.1", int(request["proxy_port"]))
+def fence(proxy_port: int, memory: int) -> None:
+    """From here on: no other programs, no written files, no network but the guard proxy, so many bytes of memory."""
+    proxy = ("127.0.0.1", proxy_port)
 
     def refuse(event: str, args: tuple[Any, ...]) -> None:
-        if event == "socket.connect" and tuple(args[1][:2]) != allowed:
+        if event == "socket.connect" and tuple(args[1][:2]) != proxy:
             raise PermissionError("Only the guard proxy may be connected to.")
+        if event in _LOOKUPS and args[0] != proxy[0]:
+            raise PermissionError("Names are looked up by the guard proxy.")
         if event.startswith(_FORBIDDEN_EVENTS):
-            raise PermissionError("No programs may be started.")
+            raise PermissionError("Neither programs nor datagrams leave this process.")
 
-    memory = int(request["memory"])
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -204,7 +207,7 @@ def _fence(request: dict[str, Any]) -> None:
 def main() -> None:
     """Answer one request."""
     request = child.begin()
-    _fence(request)
+    fence(int(request["proxy_port"]), int(request["memory"]))
     try:
         reply = _Search(request).run(request["url"])
     except MemoryError:

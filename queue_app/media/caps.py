@@ -25,7 +25,7 @@ class Caps:
     """Bounds on one run of a program."""
 
     memory: int = 4 * GIB
-    """Bytes of address space (RLIMIT_AS); 0 is no bound. H.264 of 1080p decodes with 0.1 GiB and two threads."""
+    """Bytes of address space (RLIMIT_AS); 0 is no bound. With two threads 1080p decodes in 0.1 GiB, 8K in 1."""
     nice: int = 10
     """Added to this process's nice value."""
     threads: int = _two_cores_at_most()

@@ -12,6 +12,10 @@ from queue_app.media.streams import MediaInfo
 # Their Duration is written by the muxer; elsewhere it is ffmpeg's guess from the bit rate.
 _TELLS_DURATION = {"mp4", "mov", "matroska", "webm"}
 _FEW_PICTURES = 25
+# The first pictures of a stream cut in a group have such times; so has TrueHD, 1200 packets a second, in Matroska,
+# which counts milliseconds.
+_FEW_REPEATS = 10
+_FINER_THAN_MATROSKA = 0.002
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def _about_order(timeline: Timeline) -> Iterator[str]:
         name = f"The {track.stream.kind} (stream {track.stream.index})"
         if track.backward:
             yield f"{name} jumps back in time {track.backward} times."
-        if track.repeated:
+        if track.repeated > _FEW_REPEATS and track.median > _FINER_THAN_MATROSKA:
             yield f"{name} has {track.repeated} packets with the time of the one before."
         if not track.packets:
             yield f"{name} has no data at all."

@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import requests
 
@@ -27,9 +26,7 @@ from tests.network.hosts import Inside, Public
 from tests.network.names import NameServer
 from tests.network.namespace import PUBLIC_4, PUBLIC_6, has_ipv6
 
-# Once pages are read, they are not read for long.
-_PATIENCE: dict[str, Any] = {"page_seconds": 12.0} if hasattr(Limits, "page_seconds") else {}
-_LIMITS = replace(Limits(max_bytes=20_000_000, retry_wait=0.01), **_PATIENCE)
+_LIMITS = Limits(max_bytes=20_000_000, retry_wait=0.01, page_seconds=12)
 _AT_ONCE = 4
 # Each way of a download takes so many of the URLs, the next way the next ones.
 _A_WAY = 60

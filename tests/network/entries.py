@@ -107,8 +107,10 @@ PAGES: dict[str, Pages] = {
         "new Worker(URL.createObjectURL(new Blob(['fetch(' + JSON.stringify(u) + ')'])))", urls
     ),
     "peer": lambda urls: _script(
-        "new RTCPeerConnection({iceServers: [{urls: 'turn:' + new URL(u).host + '?transport=tcp', username: 'a', "
-        "credential: 'b'}]}).createDataChannel('x')",
+        "const h = new URL(u), a = h.hostname + ':' + (h.port || 80);"
+        "const p = new RTCPeerConnection({iceServers: [{urls: ['stun:' + a, 'turn:' + a + '?transport=tcp'], "
+        "username: 'a', credential: 'b'}]}); p.createDataChannel('x'); "
+        "p.createOffer().then(o => p.setLocalDescription(o))",
         urls,
     ),
 }

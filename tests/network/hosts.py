@@ -126,20 +126,21 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep the report clean."""
 
 
-def _listener(port: int) -> socket.socket:
+def _listener(port: int, kind: socket.SocketKind) -> socket.socket:
     """On every address but those where somebody listens more exactly."""
     family = socket.AF_INET6 if has_ipv6() else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener = socket.socket(family, kind)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     if family == socket.AF_INET6:
         listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     listener.bind(("", port))
-    listener.listen(128)
+    if kind == socket.SOCK_STREAM:
+        listener.listen(128)
     return listener
 
 
 class Inside:
-    """Listens on some ports of every address there is but the public server's, and writes down who comes."""
+    """Listens on some ports, TCP and UDP, of every address there is but the public server's; writes down who comes."""
 
     def __init__(self, ports: set[int]) -> None:
         self.visits: list[str] = []
@@ -149,8 +150,9 @@ class Inside:
         self._marked = threading.Condition(self._lock)
         self._ports = ports
         for port in ports:
-            listener = _listener(port)
-            threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+            serve = (self._serve, socket.SOCK_STREAM), (self._overhear, socket.SOCK_DGRAM)
+            for work, kind in serve:
+                threading.Thread(target=work, args=(_listener(port, kind),), daemon=True).start()
 
     def visits_so_far(self) -> list[str]:
         """All visits by connections that exist now: the queue of a port is first in, first out."""
@@ -169,6 +171,12 @@ class Inside:
             with connection:
                 self._note(connection)
 
+    def _overhear(self, listener: socket.socket) -> None:
+        while True:
+            packet, sender = listener.recvfrom(4096)
+            with self._lock:
+                self.visits.append(f"UDP to port {listener.getsockname()[1]} from {sender[0]}: {packet[:40]!r}")
+
     def _note(self, connection: socket.socket) -> None:
         host, port = connection.getsockname()[:2]
         connection.settimeout(1)
@@ -181,5 +189,6 @@ class Inside:
             if re.fullmatch(r"mark-\d+-\d+", line):
                 self._marks.add(line)
                 self._marked.notify_all()
-            else:
+            elif port != 443 or host.removeprefix("::ffff:") not in {PUBLIC_4, PUBLIC_6}:
+                # Browsers try https first; on the public server nobody is harmed by it.
                 self.visits.append(f"[{host}]:{port} {line[:200]}")

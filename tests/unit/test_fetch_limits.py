@@ -232,6 +232,12 @@ def test_coding_that_nobody_asked_for_is_not_unpacked(read: Answered, coding: st
         read(b"x", coding)
 
 
+def test_stream_in_such_a_coding_comes_as_it_is(origin: Origin) -> None:
+    origin.misbehave("/x", servers.Body(content=b"packed", headers={"Content-Encoding": "br"}))
+    with Fetcher(Policy(frozenset({origin.host_port}))) as fetcher, fetcher.get(origin.url("/x")) as response:
+        assert list(read_body(response, decode=True)) == [b"packed"]
+
+
 def test_packed_bomb_is_refused_at_the_limit(read: Answered) -> None:
     with pytest.raises(BodyTooLarge):
         read(gzip.compress(bytes(64 * MIB)), "gzip")

@@ -9,6 +9,7 @@ import pytest
 from queue_app.failures import BadSource
 from queue_app.media.complaints import Complaints
 from queue_app.media.holes import Segments, find_holes
+from queue_app.media.lengths import check_lengths
 from queue_app.media.packets import Timeline, Track
 from queue_app.media.probe import StreamInfo, probe
 from queue_app.media.proof import prove
@@ -198,3 +199,23 @@ def test_file_that_promises_more_than_it_holds_is_refused(specimens: Specimens, 
     path.write_bytes(cut)
     with pytest.raises(BadSource, match=r"says that it lasts 90\.\d s, but its video and sound last"):
         prove(path, probe(path), expected_duration=None)
+
+
+def test_disorder_of_times_is_told_where_it_is_more_than_a_cut(specimens: Specimens) -> None:
+    found = Track(StreamInfo(0, "video", "h264"))
+    for n in range(100):
+        found.add(n // 2 * 0.04, n // 2 * 0.04, 0.04, 100, "___")
+    found.add(0.0, 0.0, 0.04, 100, "___")
+    found.finish()
+    told = check_lengths(Timeline((found,), Complaints()), probe(specimens["tiny.mp4"]), segmented=False)
+    assert told == [
+        "The video (stream 0) jumps back in time 1 times.",
+        "The video (stream 0) has 50 packets with the time of the one before.",
+    ]
+
+
+def test_sound_without_data_is_told_and_refused_in_a_playlist(tmp_path: Path) -> None:
+    path = holed(tmp_path, ".mkv", "-bsf:a 'noise=drop=1'")
+    assert "The audio (stream 1) has no data at all." in proof(path).warnings
+    with pytest.raises(BadSource, match=r"announces audio \(stream 1\), but holds none"):
+        proof(path, Segments())

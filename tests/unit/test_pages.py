@@ -108,6 +108,21 @@ def test_the_largest_of_several_videos_is_taken(pages: Pages, videos: Videos) ->
     assert got.size == videos.mp4.stat().st_size
 
 
+def test_a_broken_video_does_not_hide_a_good_one(pages: Pages, videos: Videos) -> None:
+    broken = '<video src="/missing.m3u8"></video><video src="http://[/x.mp4"></video>'
+    got = pages.download(pages.put(f'{broken}<video src="/film.mp4"></video>'))
+    assert got.size == videos.mp4.stat().st_size
+
+
+def test_an_endless_playlist_on_a_page_is_read_as_far_as_is_sensible(pages: Pages) -> None:
+    endless = b"#EXTM3U\n" + b"#EXTINF:1,\nx.ts\n" * 2_000_000
+    pages.origin.misbehave(
+        "/endless.m3u8", servers.Body(content=endless, content_type="application/x-mpegurl", times=1, length=None)
+    )
+    pages.download(pages.put('<video src="/endless.m3u8"></video><video src="/film.mp4"></video>'))
+    assert pages.origin.served("/endless.m3u8") < len(endless)
+
+
 def test_picture_and_subtitles_lie_beside_the_video(pages: Pages) -> None:
     pages.origin.put("/poster", JPEG)
     pages.origin.put("/en.srt", SRT)
