@@ -103,7 +103,7 @@ class Reel:
     def __init__(self, folder: Path, limits: Limits, progress: ProgressSink) -> None:
         """Take over what an earlier call left, after reading it again: `progress` is told and may raise to stop."""
         self.folder = folder
-        self.mark = _load(folder)
+        self.mark = read_mark(folder)
         self.resumed = False
         """Are bytes of an earlier call in it?"""
         self._interval = limits.mark_seconds
@@ -230,9 +230,7 @@ class Reel:
         """Leave nothing of it in the folder."""
         for file in self._files.values():
             file.close()
-        # The record first: no moment may have new bytes under an old one.
-        for path in sorted(self.folder.glob(f"{PREFIX}[.-]*"), key=lambda path: path.name != _RECORD):
-            path.unlink(missing_ok=True)
+        remove_reel(self.folder)
         self._files, self._pending, self.mark, self.resumed = {}, None, None, False
 
     def _save(self) -> None:
@@ -247,6 +245,13 @@ class Reel:
         self._due = time.monotonic() + max(self._interval, min(_SYNC_SHARE * took, _LONGEST_SECONDS))
 
 
+def remove_reel(folder: Path) -> None:
+    """Leave nothing of an HLS download in the folder."""
+    # The record first: no moment may have new bytes under an old one.
+    for path in sorted(folder.glob(f"{PREFIX}[.-]*"), key=lambda path: path.name != _RECORD):
+        path.unlink(missing_ok=True)
+
+
 def _store(folder: Path, fields: dict[str, Any]) -> None:
     new = folder / _NEW_RECORD
     # Its URL may hold a signature, so nobody else may read it.
@@ -257,7 +262,7 @@ def _store(folder: Path, fields: dict[str, Any]) -> None:
     new.replace(folder / _RECORD)
 
 
-def _load(folder: Path) -> Mark | None:
+def read_mark(folder: Path) -> Mark | None:
     """The folder's record; None when there is none, or it is damaged or of another release."""
     try:
         content = json.loads((folder / _RECORD).read_text(encoding="utf-8"))

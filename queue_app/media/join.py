@@ -126,7 +126,7 @@ class _Join:
         return piece.moved_to(target)
 
     def _run(self, arguments: list[str]) -> None:
-        result = run([self._tools.ffmpeg, *arguments], self._left(), self._cancelled)
+        result = run([self._tools.ffmpeg, *arguments], self._left(), self._cancelled, caps=self._tools.caps)
         check_result(result.returncode, result.stderr)
 
     def _left(self) -> float:
