@@ -223,6 +223,26 @@ def test_separate_sound_is_put_in_at_its_place(options: list[str], origin: Origi
         assert packets(mp4)[0] - packets(mp4, sound)[0] == pytest.approx(apart, abs=0.03)
 
 
+@pytest.mark.parametrize("options", [[], fmp4()], ids=["ts", "fmp4"])
+def test_separate_sound_stays_in_place_after_a_discontinuity(
+    options: list[str], origin: Origin, clips: Path, tmp_path: Path
+) -> None:
+    sources, folder = [clip(clips), clip(clips, 2, "640x360", 880)], origin.folder / "v"
+    for track in "va":
+        parts = []
+        for n, (source, shift) in enumerate(zip(sources, ("10", "500"), strict=True)):
+            named = [option.replace("index", f"{track}{n}-") for option in options]
+            stream = ["-map", f"0:{track}", "-output_ts_offset", shift]
+            parts.append(cut(source, folder, *stream, *named, name=f"{track}{n}-"))
+        chained(folder / f"{track}.m3u8", *parts)
+    mp4 = archive(origin, master(origin, 'TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="a.m3u8"'), tmp_path / "job")
+    assert frame_hashes(mp4) == all_hashes(sources)
+    second, sound = packets(mp4)[100], packets(mp4, "a:0")[len(packets(sources[0], "a:0"))]
+    apart = packets(sources[1])[0] - packets(sources[1], "a:0")[0]
+    assert second - packets(mp4)[0] == pytest.approx(4, abs=0.06)
+    assert second - sound == pytest.approx(apart, abs=0.06)
+
+
 def test_sound_that_begins_late_stays_late(origin: Origin, clips: Path, tmp_path: Path) -> None:
     folder = origin.folder / "v"
     cut(clip(clips), folder, "-map", "0:v", "-output_ts_offset", "10", name="v")
