@@ -28,6 +28,7 @@ def fetch_limits() -> Limits:
         shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
         tools=media_tools(),
         live_seconds=settings.MAX_LIVE_HOURS * 3600,
+        keep_refused=settings.QUARANTINE_DIR is not None,
         page_seconds=settings.PAGE_SECONDS,
         browser=settings.BROWSER,
     )

@@ -4,6 +4,7 @@ handler.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -38,7 +39,7 @@ def download(source: Source, folder: Path, *, policy: Policy, limits: Limits, pr
         try:
             return _download_or_follow(fetcher, source, folder, limits, progress)
         except Failure as failure:
-            if failure.permanent:
+            if failure.permanent and not limits.keep_refused:
                 _empty(folder)
             raise
 
@@ -68,7 +69,8 @@ def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, pr
     kept = direct.resume(fetcher, source, folder, limits, progress, retries) or hls.finished(source, folder)
     if kept:
         return kept
-    with _open(fetcher, source, progress, retries) as answer:
+    answer, source = _open_any(fetcher, source, progress, retries)
+    with answer:
         if answer.is_page() and suffix(source.url) not in MEDIA_SUFFIXES:
             raise WebPage(f"{display_url(answer.url)} answered a web page, not a video.")
         if answer.is_playlist() or _is_playlist_url(source.url) or _is_playlist_url(answer.url):
@@ -78,6 +80,17 @@ def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, pr
             return hls.download(fetcher, source, answer, folder, limits, progress)
         hls.forget(folder)
         return direct.download(fetcher, source, answer, folder, limits, progress, retries)
+
+
+def _open_any(fetcher: Fetcher, source: Source, progress: ProgressSink, retries: Retries) -> tuple[Answer, Source]:
+    """The answer of the source, or if it gives none of its first mirror that does, and the source as from there."""
+    try:
+        return _open(fetcher, source, progress, retries), source
+    except Failure:
+        for url in source.mirrors:
+            with suppress(Failure):
+                return _open(fetcher, source.at(url), progress, retries), source.at(url)
+        raise
 
 
 def _open(fetcher: Fetcher, source: Source, progress: ProgressSink, retries: Retries) -> Answer:

@@ -10,6 +10,7 @@ import requests
 
 from archive_site.safe_http import (
     AddressRefused,
+    BodyTooLarge,
     Cut,
     Fetcher,
     FetchError,
@@ -182,8 +183,10 @@ def status_failure(status: int, url: str) -> Failure:
     return BadSource(f"{where} gave no file: the source answered {status}.")
 
 
-def cut_failure(cut: Cut, promised: int | None, sent: int) -> Transient:
-    """The failure for a body that stopped after `sent` bytes of `promised`."""
+def cut_failure(cut: Cut, promised: int | None, sent: int) -> Failure:
+    """The failure for a body that stopped after `sent` bytes of `promised`, or unpacked to too many."""
+    if isinstance(cut, BodyTooLarge):
+        return BadSource(str(cut))
     if promised is None:
         return Transient(f"{cut} {sent} bytes came.")
     return Transient(f"{cut} The source promised {promised} bytes, sent {sent}.")

@@ -7,7 +7,7 @@ by a strong ETag or Last-Modified with If-Range, or for HLS by the same playlist
 | end                                                | left in the folder                              |
 |----------------------------------------------------|-------------------------------------------------|
 | success                                            | the file, and the record that it is whole       |
-| a permanent failure (`Failure.permanent`)          | nothing                                         |
+| a permanent failure (`Failure.permanent`)          | nothing, or what arrived with `keep_refused`    |
 | any other failure, Cancelled, a crash, a power cut | what arrived, and the record of what it is      |
 
 Whoever calls keeps everybody else out of the folder meanwhile, and decides how long it is kept.
@@ -21,7 +21,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from archive_site.safe_http import same_origin
@@ -67,6 +67,11 @@ class Source:
         if same_origin(url, self.url):
             return dict(self.headers)
         return {name: value for name, value in self.headers.items() if name.lower() not in {"cookie", "authorization"}}
+
+    def at(self, url: str) -> Source:
+        """The same file as had from `url`, one of the mirrors or the URL itself; the others are its mirrors then."""
+        others = tuple(other for other in (self.url, *self.mirrors) if other != url)
+        return replace(self, url=url, mirrors=others, headers=self.headers_for(url))
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,8 @@ class Limits:
     """Puts a plain stream into an MP4 file while it arrives, `Downloaded.mp4`; None: that is left to the caller."""
     page_seconds: float = 60.0
     """Reading a page may take so long, and watching it in a browser so long again."""
+    keep_refused: bool = False
+    """What had arrived before a permanent failure is left too, for the caller to keep aside."""
     browser: str = ""
     """Path of a Chromium for pages that need one; "": the one on PATH, if any."""
 
@@ -176,8 +183,8 @@ class Retries:
         self._wait = limits.retry_wait
 
     def use(self, failure: Failure, before_wait: Callable[[], None] = lambda: None) -> None:
-        """Wait and use one up; raise `failure` when none is left."""
-        if self._left == 0:
+        """Wait and use one up; raise `failure` when none is left or none can help."""
+        if self._left == 0 or failure.permanent:
             raise failure
         self._left -= 1
         before_wait()

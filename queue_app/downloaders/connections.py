@@ -115,8 +115,11 @@ class Connections:
 
 def _first_byte(url: str) -> int:
     """Where the host's bytes begin. Two hosts in one place, one in 2⁴⁸, would only share their slots."""
-    parts = urlsplit(url)
-    host = f"{(parts.hostname or '').rstrip('.')}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    try:
+        parts = urlsplit(url)
+        host = f"{(parts.hostname or '').rstrip('.')}:{parts.port or _PORTS.get(parts.scheme, 0)}"
+    except ValueError:
+        host = url  # malformed: nobody will connect to it
     return int.from_bytes(hashlib.sha256(host.encode()).digest()[:6], "big") * _BYTES_PER_HOST
 
 

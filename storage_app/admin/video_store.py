@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib import admin
@@ -14,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from archive_site.admin_parts import NOTHING, ReadOnlyAdmin, age, duration, pill, size
 from storage_app.admin.copies import CopiesFilter, count_accounts, count_copies
+from storage_app.admin.media import proof_summary, stream_table
 from storage_app.key_rules import WORK_MAX
 from storage_app.models import VideoStore
 from storage_app.naming import VideoKey
@@ -56,7 +56,8 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
             {"fields": ("replicas", "hf_account", "hf_repo", "hf_path", "hf_direct_url", "stream_url")},
         ),
         ("Beside it", {"fields": ("sidecars",)}),
-        ("Record", {"fields": ("id", "file_key", "sha256", "created_at", "proof", "probed")}),
+        ("Proof", {"fields": ("proof", "probed")}),
+        ("Record", {"fields": ("id", "file_key", "sha256", "created_at")}),
     )
     readonly_fields = (
         "player",
@@ -164,16 +165,12 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
     @admin.display(description="proof")
     def proof(self, video: VideoStore) -> SafeString | str:
         """How it was found to be whole, and what was noticed."""
-        return _as_json(video.stored_file.proof if video.stored_file else None)
+        return proof_summary(video.stored_file.proof if video.stored_file else None)
 
     @admin.display(description="media")
     def probed(self, video: VideoStore) -> SafeString | str:
         """What ffprobe found."""
-        return _as_json(video.stored_file.media if video.stored_file else None)
-
-
-def _as_json(value: Any) -> SafeString | str:
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False)) if value else NOTHING
+        return stream_table(video.stored_file.media if video.stored_file else None)
 
 
 def _path(video: VideoStore) -> str:

@@ -8,11 +8,46 @@ import socket
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote, urlsplit
+
+from tests.servers.misbehaviour import (
+    FOREVER,
+    AtMost,
+    Body,
+    Changed,
+    Cut,
+    Headers,
+    Misbehaviour,
+    Needs,
+    NoRange,
+    Redirect,
+    Slow,
+    Stall,
+    Status,
+    WrongRange,
+)
+
+__all__ = [
+    "AtMost",
+    "Body",
+    "Changed",
+    "Cut",
+    "Headers",
+    "Misbehaviour",
+    "Needs",
+    "NoRange",
+    "Origin",
+    "Redirect",
+    "Seen",
+    "Slow",
+    "Stall",
+    "Status",
+    "WrongRange",
+]
 
 _TYPES = {
     ".mp4": "video/mp4",
@@ -21,98 +56,6 @@ _TYPES = {
     ".m3u8": "application/vnd.apple.mpegurl",
     ".html": "text/html; charset=utf-8",
 }
-_FOREVER = 1_000_000_000
-
-
-@dataclass
-class Misbehaviour:
-    """What goes wrong, for the first `times` requests of a path."""
-
-    times: int = _FOREVER
-
-
-@dataclass
-class Status(Misbehaviour):
-    """Answer a status with a short body."""
-
-    code: int = 503
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Body(Misbehaviour):
-    """Answer 200 with this body; `length=None` sends no Content-Length and ends by closing."""
-
-    content: bytes = b""
-    content_type: str = "video/mp4"
-    headers: dict[str, str] = field(default_factory=dict)
-    length: int | None = -1
-
-
-@dataclass
-class Redirect(Misbehaviour):
-    """Answer 302 to anywhere."""
-
-    to: str = "/"
-
-
-@dataclass
-class Cut(Misbehaviour):
-    """Promise the whole, close the connection after some bytes of the body."""
-
-    after: int = 0
-
-
-@dataclass
-class Stall(Misbehaviour):
-    """Promise the whole, fall silent after some bytes of the body until the client leaves."""
-
-    after: int = 0
-
-
-@dataclass
-class Slow(Misbehaviour):
-    """Send so many bytes each second."""
-
-    bytes_per_second: int = 100_000
-
-
-@dataclass
-class NoRange(Misbehaviour):
-    """Ignore Range."""
-
-
-@dataclass
-class WrongRange(Misbehaviour):
-    """Answer 206 with a Content-Range that starts `shift` bytes beside what was asked, and with those
-    bytes.
-    """
-
-    shift: int = 7
-
-
-@dataclass
-class Changed(Misbehaviour):
-    """Send another ETag than before, and honour Range without looking at If-Range."""
-
-    etag: str = '"other"'
-
-
-@dataclass
-class Headers(Misbehaviour):
-    """Send these with the file beside or instead of its own; an empty value takes a header away.
-
-    Whoever changes the validators: If-Range is compared with the ETag, else the Last-Modified, that is sent.
-    """
-
-    headers: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass
-class Needs(Misbehaviour):
-    """Answer 403 to whoever doesn't send exactly these headers."""
-
-    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +78,9 @@ class Origin:
         self.folder = folder
         self.requests: list[Seen] = []
         self._served: Counter[str] = Counter()
+        self._active: Counter[str] = Counter()
+        self.most_active = 0
+        """How many requests were being answered at once at most."""
         self._plans: dict[str, list[Misbehaviour]] = {}
         self._lock = threading.Lock()
         self.closing = threading.Event()
@@ -181,6 +127,20 @@ class Origin:
         with self._lock:
             self._served[path] += size
 
+    def enter(self, path: str, most: int) -> bool:
+        """One more is going to be answered, unless so many are already; `leave` afterwards."""
+        with self._lock:
+            if self._active[path] >= most:
+                return False
+            self._active[path] += 1
+            self.most_active = max(self.most_active, self._active[path])
+            return True
+
+    def leave(self, path: str) -> None:
+        """It has been answered."""
+        with self._lock:
+            self._active[path] -= 1
+
     def due(self, path: str, seen: Seen) -> dict[type[Misbehaviour], Any]:
         """Log a request and use up what goes wrong with it."""
         with self._lock:
@@ -217,6 +177,16 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.name = path = unquote(urlsplit(self.path).path)
         self.due = self.server.origin.due(path, Seen(self.command, path, dict(self.headers)))
+        limit = self.due.get(AtMost, AtMost(connections=FOREVER))
+        if not self.server.origin.enter(path, limit.connections):
+            self._status(Status(code=limit.code, headers=limit.headers))
+            return
+        try:
+            self._answer(path)
+        finally:
+            self.server.origin.leave(path)
+
+    def _answer(self, path: str) -> None:
         needed = self.due[Needs].headers if Needs in self.due else {}
         if any(self.headers.get(name) != value for name, value in needed.items()):
             self._status(Status(code=403))

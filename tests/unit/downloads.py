@@ -50,7 +50,7 @@ def left_as_promised(folder: Path, failure: BaseException | None) -> bool:
     if getattr(failure, "permanent", False):
         return names == set()
     streamed = {name for name in names if name.startswith("stream-")}
+    record = names - streamed
     if failure is None:
-        single = len(names) == 2 and "source.resume.json" in names and "source.part" not in names
-        return single or (bool(streamed) and names - streamed == {"stream.json"})
-    return names - streamed in (set(), {"source.part", "source.resume.json"}, {"stream.json"})
+        return record == {"stream.json"} if streamed else len(names) == 2 and "direct.resume.json" in names
+    return record in (set(), {"direct.part", "direct.resume.json"}, {"stream.json"})

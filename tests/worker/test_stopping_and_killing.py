@@ -102,7 +102,7 @@ def test_what_cannot_finish_in_time_goes_back_with_its_attempt(
     assert gone(tree, 5)
     job.refresh_from_db()
     assert (job.status, job.attempt, job.retry_count, job.lease_token) == ("pending", 0, 0, None)
-    assert {path.name for path in worker.scratch_files()} >= {"source.part", "source.resume.json"}
+    assert {path.name for path in worker.scratch_files()} >= {"direct.part", "direct.resume.json"}
     assert Worker.objects.get().stopped_at is not None
 
 
