@@ -124,9 +124,8 @@ class Crew:
         while True:
             try:
                 with self._gate.turn():
-                    return self._fetch(job)
+                    return self._fetch_in_turn(job)
             except Busy as busy:
-                self._gate.complained()
                 self._wait(tries, "busy", Transient(f"{job.name}: {busy.failure}"), busy.wait)
             except Damaged as damage:
                 self._wait(tries, "damaged", BadSource(f"{job.name} is damaged at the source: {damage}."))
@@ -134,6 +133,15 @@ class Crew:
                 self._wait(tries, "trouble", Transient(f"{job.name}: {failure}"))
             except Failure as failure:
                 raise type(failure)(f"{job.name}: {failure}") from failure
+
+    def _fetch_in_turn(self, job: _Job) -> Fetched:
+        try:
+            fetched = self._fetch(job)
+        except Busy:
+            self._gate.complained()
+            raise
+        self._gate.succeeded()
+        return fetched
 
     def _wait(self, tries: Counter[str], trouble: str, failure: Failure, at_least: float | None = None) -> None:
         """Before the next try, for longer each time; raise `failure` when there were enough of them."""
@@ -160,7 +168,6 @@ class Crew:
             self._count(-counted)
             file.close()
             raise
-        self._gate.succeeded()
         return fetched
 
     def _receive(self, job: _Job, file: IO[bytes], decryption: Decryption | None) -> int:

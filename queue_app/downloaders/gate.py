@@ -32,9 +32,9 @@ class Gate:
                 self._changed.notify()
 
     def complained(self) -> None:
-        """The server had too many requests: one less than are under way now is the most."""
+        """The server had too many requests, the one whose turn this is among them: the others are the most it bears."""
         with self._changed:
-            self._allowed = max(1, min(self._allowed, self._busy) - 1)
+            self._allowed = max(1, min(self._allowed, self._busy - 1))
             self._good = 0
 
     def succeeded(self) -> None:

@@ -14,7 +14,7 @@ from queue_app.downloaders.feed import Feed
 from queue_app.downloaders.head_start import HeadStart
 from queue_app.downloaders.playlists import Playlists
 from queue_app.downloaders.recording import Recording
-from queue_app.downloaders.reel import Mark, Reel, TrackMark
+from queue_app.downloaders.reel import Mark, Reel, TrackMark, read_mark, remove_reel
 from queue_app.downloaders.subtitles import keep_subtitles
 from queue_app.downloaders.variants import Selection
 
@@ -49,21 +49,16 @@ def download(
 
 def finished(source: Source, folder: Path) -> Downloaded | None:
     """The whole stream if an earlier call has brought it."""
-    with Reel(folder, Limits(max_bytes=0), _tell_nobody) as reel:
-        mark = reel.mark
-        if mark and mark.complete and (mark.url, mark.resolution) == (source.url, source.resolution):
-            return reel.finish()
-    return None
+    mark = read_mark(folder)
+    if mark is None or not mark.complete or (mark.url, mark.resolution) != (source.url, source.resolution):
+        return None
+    with Reel(folder, Limits(max_bytes=0), lambda _done, _total: None) as reel:
+        return reel.finish() if reel.mark else None
 
 
 def forget(folder: Path) -> None:
     """Remove what an earlier call left."""
-    with Reel(folder, Limits(max_bytes=0), _tell_nobody) as reel:
-        reel.remove()
-
-
-def _tell_nobody(_done: int, _total: int | None) -> None:
-    """`finished` and `forget` are quick."""
+    remove_reel(folder)
 
 
 def _start(playlists: Playlists, reel: Reel, source: Source, selection: Selection, limits: Limits) -> list[Feed]:

@@ -2,7 +2,9 @@
 
 `stream.json` says which segments are in which file, and how many bytes of it, with which CRC, have reached the disk. It
 is only written after they have, and replaced in one step; so whenever the process or the machine dies, the record is
-true of what lies beside it, or doesn't fit it and all of it is dropped.
+true of what lies beside it, or doesn't fit it and all of it is dropped. As waiting for the disk takes long,
+`stream-recent.json` says the same of what was only handed to the system, which outlives a killed process; after a
+power cut its CRCs may not fit, and then the other one counts.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from queue_app.downloaders.segments import Segment
 
 PREFIX = "stream"
 """All files of an HLS download begin so."""
-_RECORD, _NEW_RECORD = f"{PREFIX}.json", f"{PREFIX}.json.new"
+_RECORD, _RECENT, _NEW_RECORD = f"{PREFIX}.json", f"{PREFIX}-recent.json", f"{PREFIX}.json.new"
 _SUFFIXES = {"mpegts": ".ts", "fmp4": ".mp4"}
 _READ_BYTES = 1024 * 1024
 _SYNC_SHARE = 9
@@ -103,14 +105,16 @@ class Reel:
     def __init__(self, folder: Path, limits: Limits, progress: ProgressSink) -> None:
         """Take over what an earlier call left, after reading it again: `progress` is told and may raise to stop."""
         self.folder = folder
-        self.mark = _load(folder)
+        self.mark: Mark | None = None
         self.resumed = False
         """Are bytes of an earlier call in it?"""
         self._interval = limits.mark_seconds
-        self._due = 0.0
+        self._due = self._recent_due = 0.0
         self._files: dict[str, IO[bytes]] = {}
-        self._pending: dict[str, Any] | None = None
-        if self.mark is not None and not self._holds(self.mark, progress):
+        self._unsaved = False
+        found = [mark for mark in (_load(folder / _RECENT), _load(folder / _RECORD)) if mark]
+        self.mark = next((mark for mark in found if self._holds(mark, progress)), None)
+        if found and self.mark is None:
             self.remove()
         self.resumed = self.mark is not None and self.mark.size > 0
 
@@ -153,6 +157,7 @@ class Reel:
 
     def write(self, track: TrackMark, segment: Segment, fetched: Fetched, init: bytes) -> None:
         """Add a segment to its track, `init` before it where it begins a group."""
+        self._unsaved = False  # what is written in part must not be recorded, should it come to an end within
         if track.begins_group(segment):
             self._end_group(track)
             track.groups.append(self._new_group(track, segment, fetched))
@@ -196,9 +201,14 @@ class Reel:
     def _reach(self) -> None:
         """From here a later call may go on. It is put on the disk at once, or soon when that has just been done."""
         assert self.mark is not None  # noqa: S101 - `begin` comes first
-        self._pending = dataclasses.asdict(self.mark)
-        if time.monotonic() >= self._due:
+        started = time.monotonic()
+        self._unsaved = True
+        if started >= self._due:
             self._save()
+        elif started >= self._recent_due:
+            _store(self.folder / _RECENT, dataclasses.asdict(self.mark), sync=False)
+            now = time.monotonic()
+            self._recent_due = now + _SYNC_SHARE * (now - started)
 
     def finish(self) -> Downloaded:
         """Record that nothing is missing."""
@@ -206,7 +216,7 @@ class Reel:
         assert mark is not None  # noqa: S101 - `begin` comes first
         if not mark.complete:
             mark.complete = True
-            self._pending = dataclasses.asdict(mark)
+            self._unsaved = True
             self._save()
         tracks = tuple(self._track(track) for track in mark.tracks)
         main = tracks[0].groups
@@ -230,37 +240,48 @@ class Reel:
         """Leave nothing of it in the folder."""
         for file in self._files.values():
             file.close()
-        # The record first: no moment may have new bytes under an old one.
-        for path in sorted(self.folder.glob(f"{PREFIX}[.-]*"), key=lambda path: path.name != _RECORD):
-            path.unlink(missing_ok=True)
-        self._files, self._pending, self.mark, self.resumed = {}, None, None, False
+        remove_reel(self.folder)
+        self._files, self._unsaved, self.mark, self.resumed = {}, False, None, False
 
     def _save(self) -> None:
-        if self._pending is None:
+        if not self._unsaved or self.mark is None:
             return
         started = time.monotonic()
         for file in self._files.values():
             os.fsync(file.fileno())
-        _store(self.folder, self._pending)
-        self._pending = None
+        _store(self.folder / _RECORD, dataclasses.asdict(self.mark), sync=True)
+        (self.folder / _RECENT).unlink(missing_ok=True)
+        self._unsaved = False
         took = time.monotonic() - started
         self._due = time.monotonic() + max(self._interval, min(_SYNC_SHARE * took, _LONGEST_SECONDS))
 
 
-def _store(folder: Path, fields: dict[str, Any]) -> None:
-    new = folder / _NEW_RECORD
+def remove_reel(folder: Path) -> None:
+    """Leave nothing of an HLS download in the folder; the records go first, for they speak of the rest."""
+    for path in sorted(folder.glob(f"{PREFIX}[.-]*"), key=lambda path: path.suffix != ".json"):
+        path.unlink(missing_ok=True)
+
+
+def _store(path: Path, fields: dict[str, Any], *, sync: bool) -> None:
+    new = path.with_name(_NEW_RECORD)
     # Its URL may hold a signature, so nobody else may read it.
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         json.dump({"record": fields, "check": _check(fields)}, file)
         file.flush()
-        os.fsync(file.fileno())
-    new.replace(folder / _RECORD)
+        if sync:
+            os.fsync(file.fileno())
+    new.replace(path)
 
 
-def _load(folder: Path) -> Mark | None:
-    """The folder's record; None when there is none, or it is damaged or of another release."""
+def read_mark(folder: Path) -> Mark | None:
+    """The folder's record, not compared with its files; None when there is none."""
+    return _load(folder / _RECORD)
+
+
+def _load(path: Path) -> Mark | None:
+    """None when there is no record, or it is damaged or of another release."""
     try:
-        content = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
         fields = content["record"]
         if content["check"] != _check(fields):
             return None

@@ -1,16 +1,18 @@
-"""The groups and tracks of a stream into one MP4 without touching a frame.
+"""The groups and tracks of a stream into one MP4 without touching a picture.
 
 A group is what was cut from one encoding: its timestamps begin anywhere, and the next group's have nothing to do with
 them. FFmpeg's concat demuxer moves each group's earliest timestamp to where the list says that it belongs: after the
 announced durations of those before it, later by as much as this track began after the others in the same group. So
 sound that is 80 ms late in its own playlist stays 80 ms late. A new resolution or profile is fine, as the parameter
 sets travel within the stream; another codec is not, for a track of an MP4 file has one (ISO/IEC 14496-12 §8.5.2).
+Sound of another codec, rate or number of channels than the rest has is encoded like the rest.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING
 from queue_app.failures import BadSource, Transient
 from queue_app.media.ffmpeg import CancelCheck, Tools, find_tools, run
 from queue_app.media.languages import iso_639_2
-from queue_app.media.piece import Piece, opened, read_piece
+from queue_app.media.piece import Piece, StreamKind, opened, read_piece
 from queue_app.media.remux import REMUX_SECONDS, check_result
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ it, for MP4 wants the times of decoding to grow."""
 _OVERRUN_SECONDS = 5.0
 """A group may be so much longer than announced; with more, its timestamps are taken to be wrong."""
 _PREFIX = "join-"
+_ENCODERS = {"aac", "ac3", "eac3"}
+"""Codecs of sound for which FFmpeg has an encoder of the same name that its static builds contain."""
 _QUIET = ["-hide_banner", "-nostdin", "-y", "-v", "error"]
 """Without -xerror, which refuses sound that a group has too much of: so FFmpeg moves that by some milliseconds."""
 
@@ -90,7 +94,8 @@ class _Join:
         for line in lines:
             _check_codecs(line)
             if not _alike(line.pieces):
-                line.pieces = [self._normalised(piece, folder) for piece in line.pieces]
+                sound = _usual_sound(line.pieces)
+                line.pieces = [self._normalised(piece, sound, folder) for piece in line.pieces]
         inputs = [argument for number, line in enumerate(lines) for argument in _input(line, number, folder)]
         maps = ["-map", "0:V:0", "-map", "0:a?"]
         maps += [argument for number in range(1, len(lines)) for argument in ("-map", f"{number}:a:0")]
@@ -105,15 +110,23 @@ class _Join:
     def _read(self, group: object) -> Piece:
         return read_piece(group, self._tools, self._left(), self._cancelled)  # type: ignore[arg-type]
 
-    def _normalised(self, piece: Piece, folder: Path) -> Piece:
-        """The piece's pictures and sound alone, in this order, as MPEG-TS, whose parameter sets are in the stream."""
+    def _normalised(self, piece: Piece, sound: tuple[StreamKind, ...], folder: Path) -> Piece:
+        """The piece's pictures and sound alone, in this order, as MPEG-TS, whose parameter sets are in the stream.
+
+        Sound that isn't like `sound` is encoded anew, for a player would play it at the wrong speed or not at all.
+        """
         target = folder / f"{_PREFIX}{piece.path.stem}.ts"
-        maps = ["-map", "0:V:0?", "-map", "0:a?", "-c", "copy", "-avoid_negative_ts", "make_zero", "-f", "mpegts"]
-        self._run([*_QUIET, *opened(piece.path, piece.demuxer), *maps, f"file:{target.absolute()}"])
+        coding = ["-c", "copy"]
+        for number, (found, wanted) in enumerate(zip(piece.of_kind("audio"), sound, strict=False)):
+            if found != wanted:
+                coding += [f"-c:a:{number}", wanted.codec, f"-ar:a:{number}", str(wanted.rate)]
+                coding += [f"-ac:a:{number}", str(wanted.channels)]
+        maps = ["-map", "0:V:0?", "-map", "0:a?", "-avoid_negative_ts", "make_zero", "-f", "mpegts"]
+        self._run([*_QUIET, *opened(piece.path, piece.demuxer), *coding, *maps, f"file:{target.absolute()}"])
         return piece.moved_to(target)
 
     def _run(self, arguments: list[str]) -> None:
-        result = run([self._tools.ffmpeg, *arguments], self._left(), self._cancelled)
+        result = run([self._tools.ffmpeg, *arguments], self._left(), self._cancelled, caps=self._tools.caps)
         check_result(result.returncode, result.stderr)
 
     def _left(self) -> float:
@@ -166,17 +179,34 @@ def _lateness(pieces: list[Piece]) -> list[float]:
 
 def _check_codecs(line: _Line) -> None:
     """Raise BadSource when the pieces can't stand in the same tracks of an MP4 file."""
-    for kind in ("video", "audio"):
-        first = line.pieces[0].of_kind(kind)
-        for number, piece in enumerate(line.pieces[1:], 2):
-            for before, after in zip(first, piece.of_kind(kind), strict=False):
-                if before != after:
-                    raise BadSource(
-                        f"The stream changes its {kind} from {before} to {after} at its discontinuity {number - 1}, "
-                        "which one MP4 file can't hold without encoding it anew."
-                    )
-            if kind == "video" and len(piece.of_kind(kind)) != len(first):
-                raise BadSource(f"The stream has pictures before or after its discontinuity {number - 1} only.")
+    first = line.pieces[0]
+    for number, piece in enumerate(line.pieces[1:], 1):
+        before, after = first.of_kind("video"), piece.of_kind("video")
+        if len(before) != len(after):
+            raise BadSource(f"The stream has pictures before or after its discontinuity {number} only.")
+        if before != after:
+            raise BadSource(
+                f"The stream changes its video from {before[0]} to {after[0]} at its discontinuity {number}, "
+                "which one MP4 file can't hold without encoding it anew."
+            )
+        if len(piece.of_kind("audio")) > len(first.of_kind("audio")):
+            raise BadSource(f"The stream has more sound tracks after its discontinuity {number} than at its beginning.")
+        if piece.of_kind("audio") != first.of_kind("audio") and not _encodable(line.pieces):
+            raise BadSource(f"The stream changes its audio codec at its discontinuity {number} to one of another kind.")
+
+
+def _usual_sound(pieces: list[Piece]) -> tuple[StreamKind, ...]:
+    """The kinds of sound that most of the stream has."""
+    lengths: Counter[tuple[StreamKind, ...]] = Counter()
+    for piece in pieces:
+        sound = piece.of_kind("audio")
+        if len(sound) == len(pieces[0].of_kind("audio")):
+            lengths[sound] += max(1, round(piece.announced * 1000))
+    return lengths.most_common(1)[0][0]
+
+
+def _encodable(pieces: list[Piece]) -> bool:
+    return all(sound.codec in _ENCODERS and sound.rate and sound.channels for sound in _usual_sound(pieces))
 
 
 def _alike(pieces: list[Piece]) -> bool:
@@ -184,7 +214,11 @@ def _alike(pieces: list[Piece]) -> bool:
     first = pieces[0]
     if len(pieces) > 1 and first.demuxer == "mov" and any(stream.codec == "hevc" for stream in first.streams):
         return False
-    return all(piece.demuxer == first.demuxer and piece.streams == first.streams for piece in pieces)
+    if any(piece.demuxer != first.demuxer for piece in pieces):
+        return False
+    return all(piece.streams == first.streams[: len(piece.streams)] for piece in pieces) and all(
+        len(piece.of_kind("video")) == len(first.of_kind("video")) for piece in pieces
+    )
 
 
 def _input(line: _Line, number: int, folder: Path) -> Iterator[str]:

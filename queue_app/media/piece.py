@@ -79,7 +79,7 @@ def read_piece(group: _Group, tools: Tools, timeout: float, cancelled: CancelChe
     demuxer = _DEMUXERS[group.container]
     wanted = "format=start_time:stream=codec_type,codec_name,sample_rate,channels,start_time,duration"
     arguments = [tools.ffprobe, "-hide_banner", "-v", "error", "-show_entries", wanted, "-of", "json"]
-    result = run([*arguments, *opened(group.path, demuxer)], timeout, cancelled)
+    result = run([*arguments, *opened(group.path, demuxer)], timeout, cancelled, caps=tools.caps)
     try:
         found = json.loads(result.stdout or b"{}")
     except ValueError:

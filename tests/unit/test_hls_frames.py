@@ -11,6 +11,7 @@ import pytest
 from queue_app.failures import BadSource
 from queue_app.media.boxes import walk_boxes
 from queue_app.media.ffmpeg import find_tools
+from queue_app.media.join import join_to_mp4
 from queue_app.media.probe import probe
 from queue_app.media.proof import prove
 from queue_app.media.remux import remux_to_mp4
@@ -149,6 +150,40 @@ def test_another_codec_is_refused_by_name(origin: Origin, clips: Path, tmp_path:
         archive(origin, "/v/index.m3u8", tmp_path / "job")
 
 
+@pytest.mark.parametrize("options", [[], fmp4()], ids=["ts", "fmp4"])
+def test_sound_at_another_rate_is_made_like_the_rest(
+    options: list[str], origin: Origin, clips: Path, tmp_path: Path
+) -> None:
+    sources = [clip(clips), clip(clips, 2, tone=440, rate=44100)]
+    names = [[option.replace("index", f"p{n}") for option in options] for n in range(2)]
+    parts = [cut(s, origin.folder / "v", *names[n], name=f"p{n}") for n, s in enumerate(sources)]
+    chained(origin.folder / "v/index.m3u8", *parts)
+    mp4 = archive(origin, "/v/index.m3u8", tmp_path / "job")
+    count = sum(len(packets(source)) for source in sources)
+    assert frame_hashes(mp4)[:count] == all_hashes(sources)[:count]
+    assert frame_hashes(mp4)[count : count + 180] == frame_hashes(sources[0])[100:280]
+    assert widest_gap(packets(mp4, "a:0")) < 0.1
+    assert packets(mp4, "a:0")[-1] == pytest.approx(6, abs=0.1)
+
+
+def test_group_without_sound_leaves_a_silence(origin: Origin, clips: Path, tmp_path: Path) -> None:
+    silent = ["-map", "0:v"]
+    parts = [cut(clip(clips), origin.folder / "v", *(silent if n else []), name=f"p{n}") for n in range(2)]
+    chained(origin.folder / "v/index.m3u8", *parts)
+    found = fetch(origin, "/v/index.m3u8", tmp_path / "job")
+    join_to_mp4(found, tmp_path / "x.mp4")
+    assert frame_hashes(tmp_path / "x.mp4")[:100] == frame_hashes(clip(clips))[:100]
+    assert packets(tmp_path / "x.mp4", "a:0")[-1] == pytest.approx(4, abs=0.1)
+
+
+def test_sound_that_only_begins_later_is_refused(origin: Origin, clips: Path, tmp_path: Path) -> None:
+    silent = ["-map", "0:v"]
+    parts = [cut(clip(clips), origin.folder / "v", *([] if n else silent), name=f"p{n}") for n in range(2)]
+    chained(origin.folder / "v/index.m3u8", *parts)
+    with pytest.raises(BadSource, match="more sound tracks"):
+        archive(origin, "/v/index.m3u8", tmp_path / "job")
+
+
 def master(origin: Origin, *media: str) -> str:
     """A master playlist in /v with these further tags, and v.m3u8 as its variant."""
     tags = "".join(f"#EXT-X-MEDIA:{each}\n" for each in media)
@@ -186,6 +221,26 @@ def test_separate_sound_is_put_in_at_its_place(options: list[str], origin: Origi
     apart = packets(first)[0] - packets(first, "a:0")[0]
     for sound in ("a:0", "a:1"):
         assert packets(mp4)[0] - packets(mp4, sound)[0] == pytest.approx(apart, abs=0.03)
+
+
+@pytest.mark.parametrize("options", [[], fmp4()], ids=["ts", "fmp4"])
+def test_separate_sound_stays_in_place_after_a_discontinuity(
+    options: list[str], origin: Origin, clips: Path, tmp_path: Path
+) -> None:
+    sources, folder = [clip(clips), clip(clips, 2, "640x360", 880)], origin.folder / "v"
+    for track in "va":
+        parts = []
+        for n, (source, shift) in enumerate(zip(sources, ("10", "500"), strict=True)):
+            named = [option.replace("index", f"{track}{n}-") for option in options]
+            stream = ["-map", f"0:{track}", "-output_ts_offset", shift]
+            parts.append(cut(source, folder, *stream, *named, name=f"{track}{n}-"))
+        chained(folder / f"{track}.m3u8", *parts)
+    mp4 = archive(origin, master(origin, 'TYPE=AUDIO,GROUP-ID="a",NAME="x",URI="a.m3u8"'), tmp_path / "job")
+    assert frame_hashes(mp4) == all_hashes(sources)
+    second, sound = packets(mp4)[100], packets(mp4, "a:0")[len(packets(sources[0], "a:0"))]
+    apart = packets(sources[1])[0] - packets(sources[1], "a:0")[0]
+    assert second - packets(mp4)[0] == pytest.approx(4, abs=0.06)
+    assert second - sound == pytest.approx(apart, abs=0.06)
 
 
 def test_sound_that_begins_late_stays_late(origin: Origin, clips: Path, tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ import pytest
 from queue_app.failures import BadSource, Transient
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
-from tests.unit.streams import LIMITS, fetch
+from tests.servers.streams import clip, cut, fmp4
+from tests.servers.videos import frame_hashes
+from tests.unit.streams import LIMITS, archive, fetch
 
 HEAD = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n"
 
@@ -111,6 +113,18 @@ def test_missing_segment_of_a_live_stream_is_named(origin: Origin, tmp_path: Pat
     origin.misbehave("/s3.ts", servers.Status(code=404))
     with on_air(origin, playlist(0, 3), playlist(0, 6)), pytest.raises(BadSource, match="Segment 4 is missing"):
         fetch(origin, "/v.m3u8", tmp_path / "job")
+
+
+@pytest.mark.parametrize("options", [[], fmp4()], ids=["ts", "fmp4"])
+def test_every_frame_of_a_live_stream_arrives(options: list[str], origin: Origin, tmp_path: Path) -> None:
+    source = clip(tmp_path)
+    text = cut(source, origin.folder / "v", *options).read_text().replace("#EXT-X-PLAYLIST-TYPE:VOD\n", "")
+    blocks = text.removesuffix("#EXT-X-ENDLIST\n").split("#EXTINF")
+    versions = ["#EXTINF".join(blocks[:n]).encode() for n in (2, 3, 5)]
+    with on_air(origin, *versions, text.encode(), path="/v/index.m3u8"):
+        mp4 = archive(origin, "/v/index.m3u8", tmp_path / "job")
+    assert frame_hashes(mp4) == frame_hashes(source)
+    assert origin.count("/v/index.m3u8") > 2
 
 
 def test_separate_sound_is_followed_beside_the_pictures(origin: Origin, tmp_path: Path) -> None:

@@ -232,3 +232,23 @@ def test_killed_it_fetches_at_most_a_segment_for_each_connection_twice(
     assert (folder / "stream-0-0.ts").read_bytes() == content
     fetched = sum(origin.count(f"/s{n}.ts") for n in range(60))
     assert fetched <= 60 + 2 * 4
+
+
+def test_a_record_that_outran_the_disk_gives_way_to_the_one_before(
+    origin: Origin, get: Get, folder: Path, broken_stream: bytes
+) -> None:
+    (folder / "stream-recent.json").write_text(
+        (folder / "stream.json").read_text().replace('"count": 12', '"count": 13')
+    )
+    found = get()
+    assert (found.path.read_bytes(), found.resumed) == (broken_stream, True)
+
+
+def test_a_full_disk_within_a_segment_leaves_whole_ones(origin: Origin, folder: Path) -> None:
+    content = stream(origin, 60)
+    limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n" + KILLED_AT_RANDOM
+    arguments = [origin.url("/v.m3u8"), str(folder), str(origin.host_port[1])]
+    assert subprocess.run([sys.executable, "-c", limited, *arguments], capture_output=True, check=False).returncode == 1
+    subprocess.run([sys.executable, "-c", KILLED_AT_RANDOM, *arguments], check=True)
+    assert (folder / "stream-0-0.ts").read_bytes() == content
+    assert origin.count("/s0.ts") == 1
