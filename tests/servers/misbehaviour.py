@@ -9,9 +9,10 @@ FOREVER = 1_000_000_000
 
 @dataclass
 class Misbehaviour:
-    """What goes wrong, for the first `times` requests of a path."""
+    """What goes wrong, for `times` requests of a path, after the first `skip` ones."""
 
     times: int = FOREVER
+    skip: int = field(default=0, kw_only=True)
 
 
 @dataclass

@@ -145,7 +145,10 @@ class Origin:
         """Log a request and use up what goes wrong with it."""
         with self._lock:
             self.requests.append(seen)
-            now = {type(plan): plan for plan in self._plans.get(path, []) if plan.times > 0}
+            plans = [plan for plan in self._plans.get(path, []) if plan.times > 0]
+            now = {type(plan): plan for plan in plans if plan.skip <= 0}
+            for plan in plans:
+                plan.skip -= 1
             for plan in now.values():
                 plan.times -= 1
             return now

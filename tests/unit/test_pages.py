@@ -241,13 +241,9 @@ def test_only_dash_is_refused_with_the_reason(pages: Pages) -> None:
 
 def test_an_expired_url_is_renewed_by_its_page_in_the_middle(pages: Pages, videos: Videos) -> None:
     size = videos.mp4.stat().st_size
-    pages.origin.misbehave("/film.mp4", servers.Cut(after=size // 2, times=1))
-
-    def expire(done: int, _total: int | None) -> None:
-        if done and pages.origin.count("/film.mp4") == 1:
-            pages.origin.misbehave("/film.mp4", servers.Status(code=403, times=1))
-
-    got = pages.download(pages.put('<video src="/film.mp4?sig=1"></video>'), progress=expire)
+    cut, expired = servers.Cut(after=size // 2, times=1), servers.Status(code=403, times=1, skip=1)
+    pages.origin.misbehave("/film.mp4", cut, expired)
+    got = pages.download(pages.put('<video src="/film.mp4?sig=1"></video>'))
     assert got.path.read_bytes() == videos.mp4.read_bytes()
     assert got.resumed
     assert pages.origin.count("/film.html") == 3
