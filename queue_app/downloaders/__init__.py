@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from archive_site.safe_http import Cut, Fetcher, Policy, display_url
-from queue_app.downloaders import direct, from_page, hls
-from queue_app.downloaders.answer import Answer, WebPage, cut_failure
+from queue_app.downloaders import direct, hls
+from queue_app.downloaders.answer import Answer, WebPage, cut_failure, may_have_expired
 from queue_app.downloaders.base import (
     Downloaded,
     Limits,
@@ -53,9 +53,12 @@ def _download_or_follow(
     except WebPage:
         page_url = source.page_url or source.url
     except Failure as failure:
-        if not (source.page_url and from_page.may_have_expired(failure)):
+        if not (source.page_url and may_have_expired(failure)):
             raise
         page_url = source.page_url
+
+    # Loaded here: most downloads never need it.
+    from queue_app.downloaders import from_page
 
     def fetch(found: Source) -> Downloaded:
         return _download(fetcher, found, folder, limits, progress)

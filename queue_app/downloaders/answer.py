@@ -19,7 +19,7 @@ from archive_site.safe_http import (
     read_body,
 )
 from queue_app.downloaders.page_links import MEDIA_SUFFIXES, suffix
-from queue_app.failures import BadSource, Failure, Forbidden, Gone, Transient
+from queue_app.failures import BadSource, ExpiredUrl, Failure, Forbidden, Gone, Transient
 from queue_app.media.containers import SNIFF_BYTES, looks_like_text
 
 _GONE = {404, 410}
@@ -190,3 +190,8 @@ def cut_failure(cut: Cut, promised: int | None, sent: int) -> Failure:
     if promised is None:
         return Transient(f"{cut} {sent} bytes came.")
     return Transient(f"{cut} The source promised {promised} bytes, sent {sent}.")
+
+
+def may_have_expired(failure: Failure) -> bool:
+    """Is it what a signed URL answers when its time is over: 401, 403, 404 or 410?"""
+    return isinstance(failure, Forbidden | Gone | ExpiredUrl) and not isinstance(failure.__cause__, AddressRefused)

@@ -8,7 +8,6 @@ import hashlib
 import os
 import random
 import struct
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,8 +50,9 @@ class Connections:
     def __init__(self, limits: Limits) -> None:
         self._count = max(1, min(limits.host_connections, _QUEUE))
         if limits.shared is None:
-            self._own = tempfile.NamedTemporaryFile(prefix="reelkeep-")  # noqa: SIM115 - lives as long as this object
-            self._path = Path(self._own.name)
+            # In memory, so that a killed process leaves nothing behind; to be opened by its path like any other.
+            self._own = os.fdopen(os.memfd_create(_FILE), "r+b")
+            self._path = Path(f"/proc/self/fd/{self._own.fileno()}")
         else:
             limits.shared.mkdir(parents=True, exist_ok=True)
             self._path = limits.shared / _FILE

@@ -6,16 +6,12 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from archive_site.safe_http import AddressRefused, Fetcher, display_url
+from archive_site.safe_http import Fetcher, display_url
 from queue_app.downloaders import page
+from queue_app.downloaders.answer import may_have_expired
 from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source
 from queue_app.downloaders.page_extras import Extras
-from queue_app.failures import ExpiredUrl, Failure, Forbidden, Gone
-
-
-def may_have_expired(failure: Failure) -> bool:
-    """Is it what a signed URL answers when its time is over: 401, 403, 404 or 410?"""
-    return isinstance(failure, Forbidden | Gone | ExpiredUrl) and not isinstance(failure.__cause__, AddressRefused)
+from queue_app.failures import ExpiredUrl, Failure
 
 
 def download(

@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
-from cryptography.hazmat.primitives.padding import PKCS7
-
 from queue_app.failures import BadSource
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
 
 KEY_BYTES = 16
 _BLOCK = 16
@@ -116,6 +117,10 @@ class Decryption:
     """One segment's AES-128-CBC with PKCS #7 padding, a piece at a time."""
 
     def __init__(self, key: bytes, iv: bytes) -> None:
+        # Loaded for encrypted streams only: it takes longer than all else that a download needs.
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+        from cryptography.hazmat.primitives.padding import PKCS7
+
         self._cipher: CipherContext = Cipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
         self._padding = PKCS7(8 * _BLOCK).unpadder()
 
