@@ -65,6 +65,7 @@ BROWSER = env.text("BROWSER")
 PROOF = env.choice("PROOF", "full", ("full", "sampled", "off"))
 QUARANTINE_DIR = env.path("QUARANTINE_DIR", "") if env.text("QUARANTINE_DIR") else None
 QUARANTINE_DAYS = env.integer("QUARANTINE_DAYS", 30, minimum=1)
+QUARANTINE_GIB = env.integer("QUARANTINE_GIB", 50, minimum=1)
 
 # --- Media: programs of the operator's own in the place of the bundled ones -------------------------------------------
 FFMPEG = env.text("FFMPEG")

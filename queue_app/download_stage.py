@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 
+from archive_site.safe_http import display_url
 from queue_app import queue, scratch
 from queue_app.artifact import Artifact
 from queue_app.downloaders import Downloaded, Source, download
 from queue_app.failures import BadSource, Cancelled, Failure, Transient
 from queue_app.fetching import fetch_limits, fetch_policy, media_tools
 from queue_app.heartbeat import Heartbeat
+from queue_app.media.caps import GIB
 from queue_app.media.ffmpeg import Tools
 from queue_app.media.holes import Segments
 from queue_app.media.join import join_to_mp4
@@ -25,7 +29,7 @@ from queue_app.media.streams import MediaInfo
 from queue_app.media.structure import check_structure
 from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
-from queue_app.quarantine import keep_aside
+from queue_app.quarantine import keep_aside, make_room
 from queue_app.queue import Lease
 from queue_app.sidecars import sidecars_of
 
@@ -80,10 +84,16 @@ def _prove_whole(fetched: Downloaded, folder: Path, lease: Lease, heartbeat: Hea
         size=video.stat().st_size,
         sha256=sha256 or sha256_file(video, heartbeat.progress),
         media=report.media.as_json(),
-        proof=report.as_json(),
+        proof={**report.as_json(), **_told_by_page(fetched)},
         title=fetched.page.title if fetched.page else "",
         sidecars=sidecars_of(fetched),
     )
+
+
+def _told_by_page(fetched: Downloaded) -> dict[str, Any]:
+    if fetched.page is None:
+        return {}
+    return {"page": display_url(fetched.page.url), "page_duration": fetched.page.duration}
 
 
 def _as_proven_mp4(fetched: Downloaded, remuxed: Path, heartbeat: Heartbeat) -> tuple[Path, str | None, ProofReport]:
@@ -160,9 +170,11 @@ def _hand_over(job: VideoQueue, lease: Lease, artifact: Artifact) -> None:
 def _discard_parts(folder: Path, artifact: Artifact) -> None:
     """Remove what the upload has no use for."""
     wanted = {artifact.name, *(sidecar.file for sidecar in artifact.sidecars)}
-    for path in folder.iterdir():
-        if path.is_file() and path.name not in wanted:
-            path.unlink(missing_ok=True)
+    # The upload may be done already, and the folder gone.
+    with suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            if path.is_file() and path.name not in wanted:
+                path.unlink(missing_ok=True)
 
 
 def _keep_aside(job: VideoQueue, folder: Path, failure: Failure) -> None:
@@ -170,6 +182,7 @@ def _keep_aside(job: VideoQueue, folder: Path, failure: Failure) -> None:
         return
     try:
         kept = keep_aside(folder, settings.QUARANTINE_DIR, str(job.id), failure)
+        make_room(settings.QUARANTINE_DIR, settings.QUARANTINE_GIB * GIB)
     except OSError as error:
         log.warning("%s: what arrived could not be kept aside (%s).", job, error.strerror or type(error).__name__)
         return

@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,10 +43,39 @@ def keep_aside(folder: Path, root: Path, name: str, failure: Failure) -> Path | 
 
 def forget_old(root: Path, days: int) -> int:
     """Remove what has been kept for longer than so many days; how many folders."""
-    if not root.is_dir():
-        return 0
     limit = time.time() - days * _DAY
-    old = [kept for kept in root.iterdir() if (kept / REASON).is_file() and (kept / REASON).stat().st_mtime < limit]
+    old = [kept for kept, moment in _kept(root) if moment < limit]
     for kept in old:
         shutil.rmtree(kept, ignore_errors=True)
     return len(old)
+
+
+def make_room(root: Path, most: int) -> int:
+    """Remove the oldest until no more than `most` bytes are kept; how many folders."""
+    found = sorted(_kept(root), key=lambda entry: entry[1])
+    sizes = [_size(kept) for kept, _ in found]
+    total, removed = sum(sizes), 0
+    for (kept, _), size in zip(found, sizes, strict=True):
+        if total <= most:
+            break
+        shutil.rmtree(kept, ignore_errors=True)
+        total, removed = total - size, removed + 1
+    return removed
+
+
+def _kept(root: Path) -> list[tuple[Path, float]]:
+    """What is kept, each with the time of its refusal. Whatever else lies there, or has just gone, is left out."""
+    found = []
+    with suppress(OSError):
+        for kept in root.iterdir():
+            with suppress(OSError):
+                found.append((kept, (kept / REASON).stat().st_mtime))
+    return found
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    with suppress(OSError):
+        for path in folder.iterdir():
+            total += path.lstat().st_size
+    return total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from itertools import chain, count
 
 from queue_app.artifact import SidecarFile
 from queue_app.downloaders import Downloaded
@@ -28,17 +28,21 @@ def _thumbnail(fetched: Downloaded) -> list[SidecarFile]:
 
 def _subtitles(fetched: Downloaded) -> list[SidecarFile]:
     found: list[SidecarFile] = []
-    seen: Counter[str] = Counter()
+    suffixes: set[str] = set()
     for subtitles in fetched.subtitles:
         language = _language(subtitles.language)
-        tag = language or "und"  # BCP 47: undetermined
-        seen[tag] += 1
-        suffix = f".{tag}.vtt" if seen[tag] == 1 else f".{tag}-{seen[tag]}.vtt"
+        suffix = _unused(language or "und", suffixes)  # BCP 47: undetermined
+        suffixes.add(suffix.lower())
         path = subtitles.path
         size, sha256 = path.stat().st_size, sha256_file(path)
         name = subtitles.name[:200]
         found.append(SidecarFile(path.name, "subtitles", suffix, _VTT, size, sha256, language, name))
     return found
+
+
+def _unused(tag: str, taken: set[str]) -> str:
+    numbered = (f".{tag}-{number}.vtt" for number in count(2))
+    return next(suffix for suffix in chain([f".{tag}.vtt"], numbered) if suffix.lower() not in taken)
 
 
 def _language(value: str | None) -> str:

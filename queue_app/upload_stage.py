@@ -20,10 +20,11 @@ from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
 from queue_app.queue import Lease, Place
 from storage_app.backends import backend_for
+from storage_app.backends.base import StorageUnavailableError
 from storage_app.models import Replica
 from storage_app.naming import VideoKey
 from storage_app.playback.urls import stream_url
-from storage_app.upload import upload
+from storage_app.upload import missing_accounts, upload
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,13 @@ def _store(lease: Lease, heartbeat: Heartbeat, source: Path, place: Place, conte
     """Copy one file to the accounts that lack it and write that down; the stored file's id."""
     if not source.is_file():
         raise ArtifactLost("The downloaded file is gone from this host's disk; it will be downloaded again.")
-    for account in upload(source, place.repo, place.path, content["sha256"], heartbeat.progress):
+    sha256 = content["sha256"]
+    accounts = through_outages(lambda: missing_accounts(place.repo, place.path, sha256))
+    for account in upload(accounts, source, place.repo, place.path, sha256, heartbeat.progress):
         record = functools.partial(queue.record_replica, lease, account.index, place, content)
         if through_outages(record) is None:
             raise Cancelled("The job was taken from this worker during its upload.")
-    return _primary(place, content["sha256"]).stored_file_id
+    return _primary(place, sha256).stored_file_id
 
 
 def _store_sidecar(
@@ -71,11 +74,14 @@ def _store_sidecar(
 
 
 def _primary(place: Place, sha256: str) -> Replica:
-    return (
-        Replica.objects.filter(stored_file__repo=place.repo, stored_file__path=place.path, stored_file__sha256=sha256)
-        .select_related("account")
-        .order_by("-account__enabled", "account__index")[0]
-    )
+    """The copy that players are led to. Raises StorageUnavailableError when the last one has just gone."""
+    found = Replica.objects.filter(
+        stored_file__repo=place.repo, stored_file__path=place.path, stored_file__sha256=sha256
+    ).select_related("account")
+    replica = through_outages(lambda: found.order_by("-account__enabled", "account__index").first())
+    if replica is None:
+        raise StorageUnavailableError("The copies that were there have just been removed; the upload begins again.")
+    return replica
 
 
 def _publish(

@@ -107,7 +107,9 @@ class ChangeVideoForm(VideoForm):
             name: forms.TextInput(attrs={"class": "vLargeTextField", "type": "url"})
             for name in ("video_url", "page_url")
         }
-        help_texts = {"video_url": "Used from the next attempt on; running work goes on with the old one."}
+        help_texts = {
+            "video_url": "Used from the next attempt on; running work keeps the old one. A new URL drops the mirrors."
+        }
 
     def clean_video_url(self) -> str:
         """As the API does it."""

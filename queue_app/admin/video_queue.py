@@ -143,6 +143,10 @@ class VideoQueueAdmin(PlainAdmin[VideoQueue]):
         """Adds through the queue; writes only what was edited, for a worker may be writing the rest."""
         if change:
             names = [name for name in form.changed_data if name in EDITABLE]
+            if "video_url" in names:
+                # They are the old file's: a worker would take it for the new one.
+                obj.options.pop("mirrors", None)
+                names.append("options")
             if names:
                 obj.save(update_fields=names)
             return

@@ -45,6 +45,8 @@ def _sentences(proof: dict[str, Any]) -> Iterator[str]:
     expected = proof.get("expected_duration")
     if expected is not None:
         yield f"The source announced {expected:.1f} s, the file has {proof.get('duration', 0):.1f} s."
+    if proof.get("page_duration") is not None:
+        yield f"The page said that it is {proof['page_duration']:.0f} s long."
     yield from proof.get("warnings", ())
     for index in proof.get("not_decoded", ()):
         yield f"Stream {index} was not decoded: this ffmpeg has no decoder for it."

@@ -147,6 +147,22 @@ def test_saving_a_job_writes_only_what_was_edited(operator: Client, jobs: Jobs) 
     assert (answer.status_code, job.status, job.bytes_done, job.priority) == (302, "uploading", 7, 5)
 
 
+def test_a_new_url_drops_the_mirrors_of_the_old_one(operator: Client, jobs: Jobs) -> None:
+    job = jobs["pending"]
+    VideoQueue.objects.filter(pk=job.pk).update(options={"mirrors": ["https://93.184.216.35/old.mp4"]})
+    management = {f"events-{name}": "0" for name in ("TOTAL_FORMS", "INITIAL_FORMS")}
+    data = {
+        "video_url": "https://93.184.216.34/new.mp4",
+        "page_url": "",
+        "priority": "0",
+        "max_attempts": "5",
+        **management,
+    }
+    assert operator.post(f"{QUEUE}{job.pk}/change/", data).status_code == 302
+    job.refresh_from_db()
+    assert (job.video_url, job.options) == ("https://93.184.216.34/new.mp4", {})
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("video_url", "http://127.0.0.1/"), ("video_url", "x"), ("priority", "40000"), ("max_attempts", "0"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from queue_app.failures import BadSource, Cancelled, Failure, Internal, Transient
@@ -152,6 +154,17 @@ def test_program_that_is_not_there_is_our_own_fault(videos: Videos) -> None:
 def test_program_that_the_system_killed_is_worth_another_try() -> None:
     with pytest.raises(Transient, match="system killed ffmpeg"):
         run([sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"], timeout=10)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_program_that_was_told_to_stop_says_nothing_of_the_file(signum: signal.Signals) -> None:
+    def tell() -> None:
+        for child in psutil.Process().children(recursive=True):
+            if "ffmpeg" in child.name():
+                child.send_signal(signum)
+
+    with pytest.raises(Transient, match="told to stop"):
+        run([find_tools().ffmpeg, *ENDLESS], timeout=60, cancelled=tell)
 
 
 def test_time_out_leaves_no_process(tmp_path: Path) -> None:

@@ -74,3 +74,52 @@ def test_one_that_waits_for_its_twin_burns_no_attempt(transactional_db: None, ac
     [again] = queue.claim_videos(Lane.UPLOAD, "w", capacity=9, limit=1, lease=LEASE)
     assert queue.settle_content(again, places[1], sha256) == places[1]
     assert not JobEvent.objects.filter(failure_class__gt="").exists()
+
+
+def uploading(episode: int, sha256: str) -> queue.Lease:
+    """A job whose download has brought this content, claimed for its upload."""
+    add("https://example.org/a.mp4", episode)
+    [lease] = queue.claim_videos(Lane.DOWNLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    queue.finish_download(lease, {"attempt": str(lease.token), "size": 1, "sha256": sha256})
+    [upload] = queue.claim_videos(Lane.UPLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    return upload
+
+
+def published(lease: queue.Lease, place: queue.Place, sha256: str) -> None:
+    for account in (1, 2):
+        stored = queue.record_replica(lease, account, place, {"sha256": sha256, "size": 1})
+    assert stored is not None
+    assert queue.publish_video(lease, stored, file_key="k", account=1, repo="r", direct_url="", stream_url="")
+
+
+def test_nobody_is_led_to_a_content_that_is_about_to_be_replaced(
+    transactional_db: None, accounts: list[StorageAccount]
+) -> None:
+    old, new, place = "a" * 64, "b" * 64, queue.Place("r", "1.mp4")
+    first = uploading(1, old)
+    assert queue.settle_content(first, place, old) == place
+    published(first, place, old)
+    queue.reset_videos([first.job_id], actor="op", reason="anew")
+    [lease] = queue.claim_videos(Lane.DOWNLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    queue.finish_download(lease, {"attempt": str(lease.token), "size": 1, "sha256": new})
+    [again] = queue.claim_videos(Lane.UPLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    assert queue.settle_content(again, place, new) == place
+    late = uploading(2, old)
+    own = queue.Place("r", "2.mp4")
+    assert queue.settle_content(late, own, old) == own
+
+
+def test_a_content_that_somebody_is_being_led_to_is_not_replaced(
+    transactional_db: None, accounts: list[StorageAccount]
+) -> None:
+    old, new, place = "a" * 64, "b" * 64, queue.Place("r", "1.mp4")
+    first = uploading(1, old)
+    queue.settle_content(first, place, old)
+    published(first, place, old)
+    late = uploading(2, old)
+    assert queue.settle_content(late, queue.Place("r", "2.mp4"), old) == place
+    queue.reset_videos([first.job_id], actor="op", reason="anew")
+    [lease] = queue.claim_videos(Lane.DOWNLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    queue.finish_download(lease, {"attempt": str(lease.token), "size": 1, "sha256": new})
+    [again] = queue.claim_videos(Lane.UPLOAD, "w", capacity=9, limit=1, lease=LEASE)
+    assert queue.settle_content(again, place, new) == queue.Place("r", "1-bbbbbbbb.mp4")
