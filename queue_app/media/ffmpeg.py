@@ -28,7 +28,7 @@ _STDOUT_BYTES = 16 * 1024 * 1024
 _LINE_BYTES = 64 * 1024
 _POLL_SECONDS = 0.1
 _OUT_OF_MEMORY = re.compile(r"Cannot allocate memory|Out of memory|bad_alloc|get_buffer\(\) failed", re.IGNORECASE)
-_FFMPEG_INTERRUPTED = 255
+_INTERRUPTED = {255, 123, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}
 _ARCHITECTURES = {"x86_64": "x64", "AMD64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 
 CancelCheck = Callable[[], None]
@@ -123,8 +123,8 @@ def _check_end(result: Result, caps: Caps) -> None:
     """Raise what an end means that says nothing of the file, or of its size only."""
     if result.returncode == -signal.SIGKILL:
         raise Transient("The system killed ffmpeg, most likely because this host has too little memory free.")
-    # A service manager that stops a worker may tell the worker's children too; ffmpeg then ends itself with 255.
-    if result.returncode in {_FFMPEG_INTERRUPTED, -signal.SIGTERM, -signal.SIGINT, -signal.SIGHUP}:
+    # A service manager that stops a worker may tell the worker's children too; ffmpeg then ends with 255, or 123 when told often.
+    if result.returncode in _INTERRUPTED:
         raise Transient("ffmpeg was told to stop before its end.")
     if caps.memory and _OUT_OF_MEMORY.search(result.stderr):
         needed = f"{caps.memory / GIB:.1f} GiB"
