@@ -25,7 +25,7 @@ def fetch_limits() -> Limits:
         hls_connections=settings.HLS_CONNECTIONS,
         max_rate=settings.MAX_DOWNLOAD_RATE or None,
         host_connections=settings.HOST_CONNECTIONS,
-        shared=Path(settings.WORK_DIR) / ".limits" / settings.WORKER_ID,
+        shared=Path(settings.REELKEEP_DATA) / "limits" / settings.WORKER_ID,
         tools=media_tools(),
         live_seconds=settings.MAX_LIVE_HOURS * 3600,
         keep_refused=settings.QUARANTINE_DIR is not None,

@@ -123,7 +123,7 @@ def _check_end(result: Result, caps: Caps) -> None:
     """Raise what an end means that says nothing of the file, or of its size only."""
     if result.returncode == -signal.SIGKILL:
         raise Transient("The system killed ffmpeg, most likely because this host has too little memory free.")
-    # A service manager that stops a worker may tell the worker's children too; ffmpeg then ends with 255, or 123 when told often.
+    # A service manager that stops a worker may tell its children too: ffmpeg ends with 255 then, or 123 if told often.
     if result.returncode in _INTERRUPTED:
         raise Transient("ffmpeg was told to stop before its end.")
     if caps.memory and _OUT_OF_MEMORY.search(result.stderr):
