@@ -65,7 +65,9 @@ def _file(key: str, title: str, material: Material, behaviour: Behaviour, conten
 
 def _flaky(material: Material) -> list[Scenario]:
     cut_within = material.file_bytes // 25
+    everything = replace(THROTTLED, cut_share=0.5, cut_within=cut_within, busy_share=0.1, slow_every=8)
     kinds = {
+        "mixed": ("cuts, 503s and one slow connection", everything),
         "cuts": ("half of the answers are cut", replace(THROTTLED, cut_share=0.5, cut_within=cut_within)),
         "cap": ("4 answers at once, 503 beyond", replace(THROTTLED, answers=4)),
         "slow": ("one connection in eight ten times slower", replace(THROTTLED, slow_every=8)),
