@@ -131,10 +131,10 @@ class FilePart:
     def hashed(self, seconds: float) -> bool:
         """Is the complete file hashed? Waits up to so many seconds for it."""
         self._kick.set()
-        if self.map.settled != self.map.total:
+        if not self._all_hashed():
             time.sleep(min(seconds, _KEEPER_SECONDS / 5))
         self.check()
-        return self.map.settled == self.map.total
+        return self._all_hashed()
 
     def finish(self) -> Downloaded:
         """Give the complete, hashed file its name, and record that it is whole."""
@@ -218,6 +218,9 @@ class FilePart:
                     self._save(self.map.runs())
         except Exception as error:  # noqa: BLE001 - `check` raises it in the caller's thread
             self._trouble = error
+
+    def _all_hashed(self) -> bool:
+        return self.map.total is not None and self.map.settled >= self.map.total
 
     def _hash_on(self, stop: Callable[[], bool] = lambda: False) -> None:
         front, at = self.map.front(), self.map.settled
