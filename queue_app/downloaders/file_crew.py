@@ -75,7 +75,11 @@ class Crew:
         """
         self._start(self._sites.first, piece, answer, self.slots.try_slot(self._sites.first.url))
         self._staff()
+        reserved = self.map.total is not None
         while not self._over.wait(_TICK_SECONDS):
+            if not reserved and self.map.total is not None:
+                self.part.reserve()
+                reserved = True
             progress(self.map.done, self.map.total)
             self.part.check()
             self._staff()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -107,7 +108,9 @@ class Reader:
         self._crew.gave_range(self)
         found = Version.of(answer).total
         if total is None and found is not None:
+            check_size(found, self._crew.limits)
             self._crew.map.learn_total(found)
+            self.site.version = dataclasses.replace(version, total=found)
         return True
 
     def _read(self) -> None:
