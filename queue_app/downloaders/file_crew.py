@@ -132,7 +132,10 @@ class Crew:
             if len(self._readers) == 1 and not self._sites.has_alternative(site, now):
                 if self._sites.verifying(self.part):
                     return _MIRROR_SECONDS
-                return self._patience.strike(self._failure(refused), self.map.done, refused.retry_after)
+                failure = self._failure(refused)
+                if failure.permanent and self._sites.hope is not None:
+                    raise self._sites.hope from failure
+                return self._patience.strike(failure, self.map.done, refused.retry_after)
             if reader.got >= PROGRESS_BYTES:
                 reader.failures = 0
                 return 0.0
