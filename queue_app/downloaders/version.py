@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from archive_site.safe_http import Fetcher, FetchError, display_url
 from queue_app.downloaders.answer import Answer, as_failure, status_failure
+from queue_app.downloaders.retry_after import retry_after
 from queue_app.failures import Failure
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")  # RFC 9110 §14.4
@@ -134,16 +133,6 @@ def end_of(answer: Answer) -> int | None:
         return answer.length
     span = _span_of(answer)
     return span.last + 1 if span else None
-
-
-def retry_after(value: str) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3), which holds seconds or a date; None without one."""
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _check(answer: Answer, start: int, version: Version) -> None:
