@@ -62,11 +62,11 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stopped.set()
-        with self._lock:
-            readers = list(self._readers)
-        for reader in readers:
-            reader.stop()
+        try:
+            self._stop()
+        except BaseException:
+            self._stop()  # a signal interrupts once; the threads must end all the same
+            raise
 
     def run(self, piece: Piece, answer: Answer | None, progress: ProgressSink) -> None:
         """Fetch all that is missing, beginning with a claimed `piece`; `answer`, if given, is at its beginning.
@@ -171,6 +171,13 @@ class Crew:
             self.fail(StartAgain(none.answer))
         elif none.answer is not None:
             none.answer.close()
+
+    def _stop(self) -> None:
+        self.stopped.set()
+        with self._lock:
+            readers = list(self._readers)
+        for reader in readers:
+            reader.stop()
 
     def _failure(self, refused: Refused) -> Failure:
         if refused.status in _EXPIRED and self.map.done:
