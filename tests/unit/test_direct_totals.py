@@ -66,7 +66,12 @@ def test_a_source_that_never_tells_the_truth_is_a_failure(origin: Origin, get: G
 
 
 def test_a_size_that_is_told_late_may_be_too_large(origin: Origin, get: Get) -> None:
-    origin.misbehave("/x.mp4", servers.Chunked(), servers.Cut(after=1_000_000, times=1))
+    origin.misbehave(
+        "/x.mp4",
+        servers.Chunked(),
+        servers.Cut(after=1_000_000, times=1),
+        servers.Slow(bytes_per_second=500_000, skip=1),
+    )
     with pytest.raises(TooLarge):
         get(limits=dataclasses.replace(LIMITS, max_bytes=2_000_000))
     assert origin.served("/x.mp4") < 2_000_000
