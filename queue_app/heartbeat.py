@@ -37,6 +37,7 @@ class Heartbeat:
         self._bytes_total: int | None = None
         self._renewed_at = time.monotonic()
         self._interruptible = False
+        self._signalling = threading.Lock()
         self._lost = threading.Event()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"heartbeat-{lease.job_id}", daemon=True)
@@ -66,23 +67,29 @@ class Heartbeat:
     def check(self) -> None:
         """Raises Cancelled when the lease is no longer ours."""
         if self._lost.is_set() or time.monotonic() - self._renewed_at > self._period.total_seconds():
+            if threading.current_thread() is threading.main_thread():
+                self._interruptible = False
             raise Cancelled(f"Job {self.lease.job_id} was taken from this worker.")
 
     @contextmanager
     def interrupting(self) -> Iterator[None]:
         """Within it, the loss of the lease raises Cancelled in the task's main thread even while that waits for bytes
-        that don't come. Only for code that leaves everything in order wherever it is interrupted."""
+        that don't come: once, and not when the thread has been told already, so that nothing interrupts its cleaning
+        up. Only for code that leaves everything in order wherever it is interrupted once."""
 
         def interrupt(_signum: int, _frame: FrameType | None) -> None:
-            self.check()
+            if self._interruptible:
+                self.check()
 
         before = signal.signal(INTERRUPT, interrupt)
-        self._interruptible = True
         try:
+            self._interruptible = True
             yield
         finally:
             self._interruptible = False
-            signal.signal(INTERRUPT, before)
+            # Sent under the lock, a signal can't arrive any more when its handler is another's again.
+            with self._signalling:
+                signal.signal(INTERRUPT, before)
 
     def _run(self) -> None:
         beat = min(BEAT_SECONDS, self._period.total_seconds() / 4)
@@ -102,8 +109,9 @@ class Heartbeat:
                 self._renewed_at = time.monotonic()
             else:
                 self._lost.set()
-                if self._interruptible:
-                    signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
+                with self._signalling:
+                    if self._interruptible:
+                        signal.pthread_kill(threading.main_thread().ident or 0, INTERRUPT)
         except (OperationalError, InterfaceError) as error:
             log.warning("Job %s: heartbeat not written (%s), trying again.", self.lease.job_id, type(error).__name__)
             connection.close()

@@ -4,7 +4,6 @@ handler.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -86,13 +85,22 @@ def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, pr
 
 
 def _open_any(fetcher: Fetcher, source: Source, progress: ProgressSink, retries: Retries) -> tuple[Answer, Source]:
-    """The answer of the source, or if it gives none of its first mirror that does, and the source as from there."""
+    """The answer of the source, or if it gives none of its first mirror that does, and the source as from there.
+
+    When nobody gives one, the source's failure is raised, unless only a mirror's leaves hope.
+    """
     try:
         return _open(fetcher, source, progress, retries), source
-    except Failure:
+    except Failure as failure:
+        hopeful = None
         for url in source.mirrors:
-            with suppress(Failure):
+            try:
                 return _open(fetcher, source.at(url), progress, retries), source.at(url)
+            except Failure as other:
+                hopeful = hopeful or (None if other.permanent else other)
+        # The page may have a new URL; what a mirror may give later can wait until it hasn't.
+        if hopeful and failure.permanent and not (source.page_url and may_have_expired(failure)):
+            raise hopeful from failure
         raise
 
 

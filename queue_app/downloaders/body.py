@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
-import time
 from collections.abc import Iterator
-from datetime import UTC
 
 import requests
 
 from archive_site.safe_http import Fetcher, FetchError, display_url
 from queue_app.downloaders.answer import Answer, as_failure, status_failure
 from queue_app.downloaders.base import Source
+from queue_app.downloaders.retry_after import retry_after
 from queue_app.downloaders.segments import Resource
 from queue_app.failures import BadSource, Failure, Transient
 
@@ -78,7 +76,9 @@ def wanted_bytes(answer: Answer, resource: Resource) -> Iterator[bytes]:
 def _check(response: requests.Response, resource: Resource) -> None:
     status, where = response.status_code, display_url(response.url)
     if status in _BUSY:
-        raise Busy(Transient(str(status_failure(status, response.url))), _retry_after(response))
+        wait = retry_after(str(response.headers.get("Retry-After", "")))
+        wait = None if wait is None else min(wait, _LONGEST_WAIT)
+        raise Busy(Transient(str(status_failure(status, response.url))), wait)
     if status in REFUSALS:
         raise Refused(status, status_failure(status, response.url))
     if resource.length is None:
@@ -94,16 +94,3 @@ def _check(response: requests.Response, resource: Resource) -> None:
         raise status_failure(status, response.url)
     elif resource.start + resource.length > _CHEAP_BYTES:
         raise BadSource(f"{where} can't be read by byte ranges, which the playlist needs.")
-
-
-def _retry_after(response: requests.Response) -> float | None:
-    """RFC 9110 §10.2.3: seconds, or a date."""
-    value = response.headers.get("Retry-After", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return min(float(value), _LONGEST_WAIT)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (ValueError, TypeError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return min(max(0.0, moment.timestamp() - time.time()), _LONGEST_WAIT)

@@ -9,7 +9,7 @@ import os
 import random
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,6 +38,13 @@ class Slot:
             descriptor, self._descriptor = self._descriptor, -1
         if descriptor >= 0:
             os.close(descriptor)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:
+        """For whoever was interrupted before it could be handed on."""
+        # By a name of its own: while the interpreter ends, the module's may be gone. Nobody else has this object now.
+        descriptor, self._descriptor = getattr(self, "_descriptor", -1), -1
+        if descriptor >= 0:
+            close(descriptor)
 
 
 class Connections:
@@ -97,16 +104,18 @@ class Connections:
     def _lock_one(self, start: int, count: int) -> Slot | None:
         """The first of these bytes that nobody has locked, as a slot."""
         descriptor = self._open()
+        # Made before anything is locked: whatever interrupts this, the lock goes with it.
+        slot = Slot(descriptor)
         for byte in range(start, start + count):
             try:
                 fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _flock(fcntl.F_WRLCK, byte, 1))
             except OSError as error:
                 if error.errno not in {errno.EAGAIN, errno.EACCES}:
-                    os.close(descriptor)
+                    slot.close()
                     raise
             else:
-                return Slot(descriptor)
-        os.close(descriptor)
+                return slot
+        slot.close()
         return None
 
     def _open(self) -> int:

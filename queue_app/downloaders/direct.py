@@ -163,12 +163,14 @@ class _Transfer:
             start, end = piece.position, piece.end if record.total is not None else None
         try:
             answer = self._ask_rest(record, start, end)
-        except Failure:
-            if piece is None or record.total is None or not self._source.mirrors:
-                raise
-            self._part.reserve()
-            # The mirrors can show by the bytes that are here that they have the same file.
-            return self.run(None, piece)
+        except Failure as failure:
+            if piece is not None and record.total is not None and self._source.mirrors:
+                self._part.reserve()
+                # The mirrors can show by the bytes that are here that they have the same file.
+                return self.run(None, piece)
+            if isinstance(failure, BadSource):
+                return None
+            raise
         if answer is None:
             return None
         total = record.total or Version.of(answer).total
@@ -196,8 +198,6 @@ class _Transfer:
             except Refused as refused:
                 if same and refused.status in _EXPIRED:
                     raise ExpiredUrl(f"{refused.failure} It gave a part of the file before.") from refused
-                if isinstance(refused.failure, BadSource):
-                    return None
                 if not isinstance(refused.failure, Transient):
                     raise refused.failure from refused
                 self._retries.use(refused.failure, self._report)

@@ -62,11 +62,11 @@ class Crew:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stopped.set()
-        with self._lock:
-            readers = list(self._readers)
-        for reader in readers:
-            reader.stop()
+        try:
+            self._stop()
+        except BaseException:
+            self._stop()  # a signal interrupts once; the threads must end all the same
+            raise
 
     def run(self, piece: Piece, answer: Answer | None, progress: ProgressSink) -> None:
         """Fetch all that is missing, beginning with a claimed `piece`; `answer`, if given, is at its beginning.
@@ -75,7 +75,11 @@ class Crew:
         """
         self._start(self._sites.first, piece, answer, self.slots.try_slot(self._sites.first.url))
         self._staff()
+        reserved = self.map.total is not None
         while not self._over.wait(_TICK_SECONDS):
+            if not reserved and self.map.total is not None:
+                self.part.reserve()
+                reserved = True
             progress(self.map.done, self.map.total)
             self.part.check()
             self._staff()
@@ -128,7 +132,10 @@ class Crew:
             if len(self._readers) == 1 and not self._sites.has_alternative(site, now):
                 if self._sites.verifying(self.part):
                     return _MIRROR_SECONDS
-                return self._patience.strike(self._failure(refused), self.map.done, refused.retry_after)
+                failure = self._failure(refused)
+                if failure.permanent and self._sites.hope is not None:
+                    raise self._sites.hope from failure
+                return self._patience.strike(failure, self.map.done, refused.retry_after)
             if reader.got >= PROGRESS_BYTES:
                 reader.failures = 0
                 return 0.0
@@ -164,6 +171,13 @@ class Crew:
             self.fail(StartAgain(none.answer))
         elif none.answer is not None:
             none.answer.close()
+
+    def _stop(self) -> None:
+        self.stopped.set()
+        with self._lock:
+            readers = list(self._readers)
+        for reader in readers:
+            reader.stop()
 
     def _failure(self, refused: Refused) -> Failure:
         if refused.status in _EXPIRED and self.map.done:

@@ -49,7 +49,7 @@ class FilePart:
         self._file = -1
         self._digest = hashlib.sha256()
         self._keeper: threading.Thread | None = None
-        self._kick, self._stopped = threading.Event(), threading.Event()
+        self._kick, self._stopped, self._kept = threading.Event(), threading.Event(), threading.Event()
         self._trouble: Exception | None = None
         self._due = 0.0
         self._saved: Record | None = None
@@ -110,6 +110,7 @@ class FilePart:
         """Begin to hash and to record what arrives, until `finish` or `close`."""
         if self._keeper is None:
             self._stopped.clear()
+            self._kept.clear()
             self._keeper = threading.Thread(target=self._keep, name="direct-keeper", daemon=True)
             self._keeper.start()
 
@@ -131,10 +132,10 @@ class FilePart:
     def hashed(self, seconds: float) -> bool:
         """Is the complete file hashed? Waits up to so many seconds for it."""
         self._kick.set()
-        if self.map.settled != self.map.total:
+        if not self._all_hashed():
             time.sleep(min(seconds, _KEEPER_SECONDS / 5))
         self.check()
-        return self.map.settled == self.map.total
+        return self._all_hashed()
 
     def finish(self) -> Downloaded:
         """Give the complete, hashed file its name, and record that it is whole."""
@@ -162,6 +163,13 @@ class FilePart:
 
     def close(self) -> None:
         """Record what was reached, or remove what nobody could go on from; nothing after `finish`."""
+        try:
+            self._close()
+        except BaseException:
+            self._close()  # a signal interrupts once; threads must be kept from the file all the same
+            raise
+
+    def _close(self) -> None:
         self.map.close()
         self._end_keeper()
         try:
@@ -218,6 +226,11 @@ class FilePart:
                     self._save(self.map.runs())
         except Exception as error:  # noqa: BLE001 - `check` raises it in the caller's thread
             self._trouble = error
+        finally:
+            self._kept.set()
+
+    def _all_hashed(self) -> bool:
+        return self.map.total is not None and self.map.settled >= self.map.total
 
     def _hash_on(self, stop: Callable[[], bool] = lambda: False) -> None:
         front, at = self.map.front(), self.map.settled
@@ -233,7 +246,9 @@ class FilePart:
         self._stopped.set()
         self._kick.set()
         if self._keeper is not None:
-            self._keeper.join()
+            # Not `join`: interrupted by a signal's exception, it calls a thread dead that still runs (3.11).
+            if self._keeper.ident is not None:
+                self._kept.wait()
             self._keeper = None
 
     def _save(self, runs: list[Run]) -> bool:

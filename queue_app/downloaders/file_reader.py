@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -44,10 +45,11 @@ class Reader:
         self._body: Iterator[bytes] = answer.pieces() if answer else iter(())
         self._at = piece.position
         self._end = end_of(answer) if answer else None
-        self._dropped = self._retired = False
+        self._begun = self._dropped = self._retired = False
 
     def run(self) -> None:
         """The thread's life."""
+        self._begun = True
         try:
             if self._slot is None:
                 self._slot = self._crew.slots.wait(self.site.url, self._crew.stopped)
@@ -65,10 +67,15 @@ class Reader:
     def drop(self) -> None:
         """Give up this connection for a new one; called by another thread."""
         self._dropped = True
-        self.stop()
+        self._wake()
 
     def stop(self) -> None:
-        """Wake the thread up when it waits for bytes; called by another thread."""
+        """Wake the thread up when it waits for bytes, or give back what it never began with; for another thread."""
+        if not self._begun and self._slot is not None:
+            self._slot.close()
+        self._wake()
+
+    def _wake(self) -> None:
         if (answer := self._answer) is not None:
             answer.stop()
 
@@ -107,7 +114,9 @@ class Reader:
         self._crew.gave_range(self)
         found = Version.of(answer).total
         if total is None and found is not None:
+            check_size(found, self._crew.limits)
             self._crew.map.learn_total(found)
+            self.site.version = dataclasses.replace(version, total=found)
         return True
 
     def _read(self) -> None:

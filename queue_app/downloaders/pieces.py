@@ -173,8 +173,11 @@ class PieceMap:
             return found
 
     def learn_total(self, total: int) -> None:
-        """The size of a file of unknown size is known now."""
+        """The size of a file of unknown size is known now. Raises ValueError when more of it is there already."""
         with self._lock:
+            there = max((piece.position for piece in self._pieces), default=self.settled)
+            if total < max(there, self.settled):
+                raise ValueError(f"{there} bytes are there of a file of {total}")
             self.total, self._fresh = total, min(self._fresh, total)
             for piece in self._pieces:
                 with piece.lock:

@@ -17,7 +17,10 @@ _FILE = "rate"
 _BURST_SECONDS = 0.25
 """So much of the time in which nothing was fetched may be made up for at once."""
 _LONGEST_DEBT = 60.0
-"""Seconds. A clock that is further ahead is from before this machine's last start: CLOCK_MONOTONIC began anew."""
+"""Seconds, or as long as `_MOST_OWED` takes. A clock that is further ahead is from before this machine's last start
+(CLOCK_MONOTONIC began anew), or damaged."""
+_MOST_OWED = 64 * 1024 * 1024
+"""Bytes. Each reader owes one piece of 256 KiB at most before it waits: so much is owed by 256 of them."""
 
 
 class Throttle:
@@ -50,22 +53,21 @@ class Throttle:
         """Add to the debt; returns how long it takes until it is paid off."""
         with self._lock:
             if self._folder is None:
-                self._paid_off, wait = _later(self._paid_off, seconds)
+                self._paid_off, wait = self._later(self._paid_off, seconds)
                 return wait
             with _locked(self._folder / _FILE) as file:
                 content = os.pread(file, 8, 0)
-                paid_off, wait = _later(struct.unpack("d", content)[0] if len(content) == 8 else 0.0, seconds)
+                paid_off, wait = self._later(struct.unpack("d", content)[0] if len(content) == 8 else 0.0, seconds)
                 os.pwrite(file, struct.pack("d", paid_off), 0)
                 return wait
 
-
-def _later(paid_off: float, seconds: float) -> tuple[float, float]:
-    """The moment that the debt is paid off when it has grown by `seconds`, and how far that is from now."""
-    now = time.monotonic()
-    # A damaged file may hold anything, NaN too, of which every comparison is false.
-    in_time = paid_off <= now + _LONGEST_DEBT
-    later = (max(paid_off, now - _BURST_SECONDS) if in_time else now) + seconds
-    return later, later - now
+    def _later(self, paid_off: float, seconds: float) -> tuple[float, float]:
+        """The moment that the debt is paid off when it has grown by `seconds`, and how far that is from now."""
+        now = time.monotonic()
+        # A damaged file may hold anything, NaN too, of which every comparison is false.
+        in_time = paid_off <= now + max(_LONGEST_DEBT, _MOST_OWED / (self._rate or 1))
+        later = (max(paid_off, now - _BURST_SECONDS) if in_time else now) + seconds
+        return later, later - now
 
 
 @contextmanager

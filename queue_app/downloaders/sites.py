@@ -11,6 +11,7 @@ from queue_app.downloaders.adaptation import Adaptation
 from queue_app.downloaders.connections import Connections
 from queue_app.downloaders.file_part import FilePart
 from queue_app.downloaders.version import Changed, NoRanges, Refused, Version, ask_range
+from queue_app.failures import Transient
 
 _SAMPLE_BYTES = 64 * 1024
 _SAMPLES = 3
@@ -47,6 +48,8 @@ class Sites:
 
     def __init__(self, first: Site, mirrors: Sequence[Site], connections: int) -> None:
         self.first, self.all = first, [first, *mirrors]
+        self.hope: Transient | None = None
+        """Why a mirror that may still have the file was left."""
         self._connections = connections
         self._verifying = False
 
@@ -113,7 +116,10 @@ class Sites:
                     return
                 try:
                     site.version = self._same_version(site, fetcher, part, stopped)
-                except (Refused, Changed, FetchError, OSError):
+                except Refused as refused:
+                    if isinstance(refused.failure, Transient):
+                        self.hope = refused.failure
+                except (Changed, FetchError, OSError):
                     site.version = None
                 except NoRanges as none:
                     if none.answer is not None:

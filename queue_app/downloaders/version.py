@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from archive_site.safe_http import Fetcher, FetchError, display_url
 from queue_app.downloaders.answer import Answer, as_failure, status_failure
+from queue_app.downloaders.retry_after import retry_after
 from queue_app.failures import Failure
 
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")  # RFC 9110 §14.4
@@ -37,6 +37,14 @@ class NoRanges(Exception):
         self.answer = answer
 
 
+class _Span(NamedTuple):
+    """Bytes `first` to `last`, both included, of a file of `total`; None when that isn't said."""
+
+    first: int
+    last: int
+    total: int | None
+
+
 @dataclass(frozen=True)
 class Version:
     """What every answer for one file has to agree with."""
@@ -50,8 +58,8 @@ class Version:
     @classmethod
     def of(cls, answer: Answer) -> Version:
         """That of an answer with the whole file, or with a range of it."""
-        span = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
-        total = answer.length if answer.status == 200 else int(span[3]) if span and span[3] != "*" else None
+        span = _span_of(answer)
+        total = answer.length if answer.status == 200 else span.total if span else None
         digest = _SHA256.search(answer.header("Repr-Digest") or answer.header("Digest"))
         return cls(
             answer.header("ETag"),
@@ -123,18 +131,8 @@ def end_of(answer: Answer) -> int | None:
     """The byte of the file behind the last one that `answer` promises; None when it doesn't say."""
     if answer.status == 200:
         return answer.length
-    span = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
-    return int(span[2]) + 1 if span else None
-
-
-def retry_after(value: str) -> float | None:
-    """Seconds to wait by a Retry-After header (RFC 9110 §10.2.3), which holds seconds or a date; None without one."""
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
+    span = _span_of(answer)
+    return span.last + 1 if span else None
 
 
 def _check(answer: Answer, start: int, version: Version) -> None:
@@ -143,10 +141,21 @@ def _check(answer: Answer, start: int, version: Version) -> None:
         raise Changed(f"{display_url(answer.url)} is another file now than a moment ago.")
     if answer.status == 200:
         raise NoRanges(answer)
-    span = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
+    span = _span_of(answer)
     packed = answer.header("Content-Encoding").lower() not in {"", "identity"}
-    if packed or span is None or int(span[1]) != start or int(span[2]) < start:
+    if packed or span is None or span.first != start:
         raise NoRanges(None)
+
+
+def _span_of(answer: Answer) -> _Span | None:
+    """What Content-Range says; None when it says nothing, or nothing that can be."""
+    found = _CONTENT_RANGE.fullmatch(answer.header("Content-Range").strip())
+    if found is None:
+        return None
+    span = _Span(int(found[1]), int(found[2]), None if found[3] == "*" else int(found[3]))
+    # RFC 9110 §14.4: a range that ends before it begins, or behind the end of the file, must not be used.
+    possible = span.first <= span.last and (span.total is None or span.last < span.total)
+    return span if possible else None
 
 
 def _agree(one: str, other: str) -> bool:

@@ -85,6 +85,18 @@ class WrongRange(Misbehaviour):
 
 
 @dataclass
+class Chunked(Misbehaviour):
+    """Send the whole file in chunks (RFC 9112 §7.1), without saying how long it is."""
+
+
+@dataclass
+class Total(Misbehaviour):
+    """Say in Content-Range that the whole file has so many bytes."""
+
+    size: int = 0
+
+
+@dataclass
 class Changed(Misbehaviour):
     """Send another ETag than before, and honour Range without looking at If-Range."""
 

@@ -19,6 +19,7 @@ from tests.servers.misbehaviour import (
     AtMost,
     Body,
     Changed,
+    Chunked,
     Cut,
     Headers,
     Misbehaviour,
@@ -28,6 +29,7 @@ from tests.servers.misbehaviour import (
     Slow,
     Stall,
     Status,
+    Total,
     WrongRange,
 )
 
@@ -35,6 +37,7 @@ __all__ = [
     "AtMost",
     "Body",
     "Changed",
+    "Chunked",
     "Cut",
     "Headers",
     "Misbehaviour",
@@ -46,6 +49,7 @@ __all__ = [
     "Slow",
     "Stall",
     "Status",
+    "Total",
     "WrongRange",
 ]
 
@@ -176,8 +180,10 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
+    chunked = False
 
     def do_GET(self) -> None:
+        self.chunked = False
         self.name = path = unquote(urlsplit(self.path).path)
         self.due = self.server.origin.due(path, Seen(self.command, path, dict(self.headers)))
         limit = self.due.get(AtMost, AtMost(connections=FOREVER))
@@ -236,10 +242,12 @@ class _Handler(BaseHTTPRequestHandler):
         status, body = 200, content
         if start is not None:
             status, body = 206, content[start : end + 1]
-            headers["Content-Range"] = f"bytes {start}-{end}/{len(content)}"
+            headers["Content-Range"] = f"bytes {start}-{end}/{self.due.get(Total, Total(size=len(content))).size}"
         if NoRange not in self.due:
             headers["Accept-Ranges"] = "bytes"
-        self._head(status, {"Content-Length": str(len(body)), **headers})
+        self.chunked = status == 200 and Chunked in self.due
+        length = {"Transfer-Encoding": "chunked"} if self.chunked else {"Content-Length": str(len(body))}
+        self._head(status, length | headers)
         self._send(body)
 
     def _wanted(self, size: int, validator: str) -> tuple[int | None, int]:
@@ -268,13 +276,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
         else:
             self._write(body)
+            self.wfile.write(b"0\r\n\r\n" if self.chunked else b"")
 
     def _write(self, body: bytes) -> None:
         slow = Slow in self.due
         step = max(1, self.due[Slow].bytes_per_second // 20) if slow else 64 * 1024
         for start in range(0, len(body), step):
             piece = body[start : start + step]
-            self.wfile.write(piece)
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self.chunked else piece)
             self.server.origin.add_served(self.name, len(piece))
             if slow:
                 time.sleep(0.05)

@@ -9,7 +9,8 @@ import pytest
 
 from queue_app.downloaders import Limits
 from queue_app.downloaders.adaptation import Adaptation, Patience
-from queue_app.downloaders.version import Version, retry_after
+from queue_app.downloaders.retry_after import retry_after
+from queue_app.downloaders.version import Version
 from queue_app.failures import ExpiredUrl, Transient
 
 TROUBLE = Transient("in trouble")

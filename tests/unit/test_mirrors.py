@@ -11,7 +11,7 @@ import pytest
 
 from archive_site.safe_http import Policy
 from queue_app.downloaders import Downloaded, Limits, Progress, ProgressSink, Source, download
-from queue_app.failures import Cancelled, Gone, Transient
+from queue_app.failures import Cancelled, Failure, Gone, Transient
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
 
@@ -150,11 +150,46 @@ def test_what_began_with_a_mirror_goes_on(first: Origin, mirror: Origin, tmp_pat
     assert found.resumed
 
 
+@pytest.mark.parametrize("code", [400, 403, 404, 503])
+def test_no_other_file_takes_the_place_of_what_is_there(
+    code: int, first: Origin, mirror: Origin, tmp_path: Path
+) -> None:
+    with pytest.raises(Cancelled):
+        fetch(first, mirror, tmp_path / "d", cancel)
+    first.misbehave("/x.mp4", servers.Status(code=code))
+    mirror.put("/y.mp4", VIDEO[:100] + random.Random(9).randbytes(len(VIDEO) - 100))
+    with pytest.raises(Failure, match=f"answered {code}"):
+        fetch(first, mirror, tmp_path / "d")
+
+
+def test_a_mirror_that_is_in_trouble_leaves_hope(first: Origin, mirror: Origin, tmp_path: Path) -> None:
+    first.misbehave("/x.mp4", servers.Status(code=404))
+    mirror.misbehave("/y.mp4", servers.Status(code=503))
+    with pytest.raises(Transient, match="answered 503"):
+        fetch(first, mirror, tmp_path / "d")
+
+
+@pytest.mark.parametrize("permanent", [400, 404])
+def test_a_mirror_that_is_in_trouble_keeps_what_is_there(
+    permanent: int, first: Origin, mirror: Origin, tmp_path: Path
+) -> None:
+    with pytest.raises(Cancelled):
+        fetch(first, mirror, tmp_path / "d", cancel)
+    first.misbehave("/x.mp4", servers.Status(code=permanent))
+    mirror.misbehave("/y.mp4", servers.Status(code=503))
+    with pytest.raises(Transient):
+        fetch(first, mirror, tmp_path / "d")
+    mirror.misbehave("/y.mp4")
+    found = fetch(first, mirror, tmp_path / "d")
+    assert is_whole(found)
+    assert found.resumed
+
+
 @pytest.mark.parametrize(("code", "failure"), [(404, Gone), (503, Transient)])
 def test_when_nobody_has_it_the_file_itself_says_why(
     code: int, failure: type[Exception], first: Origin, mirror: Origin, tmp_path: Path
 ) -> None:
     first.misbehave("/x.mp4", servers.Status(code=code))
-    mirror.misbehave("/y.mp4", servers.Status(code=500))
+    mirror.misbehave("/y.mp4", servers.Status(code=410))
     with pytest.raises(failure, match=f"answered {code}"):
         fetch(first, mirror, tmp_path / "d")

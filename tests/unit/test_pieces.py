@@ -175,3 +175,14 @@ def test_many_threads_write_each_byte_once(seed: int) -> None:
     assert set(disk.times) == {1}
     pieces.settle(0)
     assert all(run.crc == zlib.crc32(CONTENT[run.start : run.end]) for run in pieces.runs())
+
+
+def test_no_size_below_what_is_there_is_learnt() -> None:
+    pieces = PieceMap(None, 1000)
+    piece = pieces.claim(0.0)
+    assert piece is not None
+    piece.put(0, bytes(100), lambda _data, _at: None)
+    with pytest.raises(ValueError, match="100 bytes are there"):
+        pieces.learn_total(99)
+    pieces.learn_total(100)
+    assert pieces.complete

@@ -76,6 +76,19 @@ def test_a_clock_of_another_time_is_not_believed(left: bytes, tmp_path: Path) ->
     assert not taker.is_alive()
 
 
+def test_a_low_rate_is_kept_by_many_threads(tmp_path: Path) -> None:
+    limits = dataclasses.replace(LIMITS, shared=tmp_path, max_rate=10_000)
+    throttle, stopped, began = Throttle(limits), threading.Event(), time.monotonic()
+    stopped.set()
+    takers = [threading.Thread(target=throttle.take, args=(256 * 1024, stopped)) for _ in range(16)]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join()
+    (paid_off,) = struct.unpack("d", (tmp_path / "rate").read_bytes())
+    assert paid_off - began >= 16 * 256 * 1024 / 10_000 - 0.25
+
+
 def test_waiting_for_the_rate_can_be_stopped(limits: Limits) -> None:
     stopped = threading.Event()
     taker = threading.Thread(target=Throttle(limits).take, args=(10**10, stopped))
@@ -95,8 +108,15 @@ def test_a_host_gets_so_many_connections_and_no_more(limits: Limits) -> None:
     assert first is not None
     first.close()
     first.close()
-    assert connections.try_slot(URL) is not None
+    again = connections.try_slot(URL)
+    assert again is not None
     assert connections.try_slot(URL) is None
+
+
+def test_a_slot_that_nobody_has_is_free(limits: Limits) -> None:
+    connections = Connections(dataclasses.replace(limits, host_connections=1))
+    for _ in range(3):
+        assert connections.try_slot(URL) is not None
 
 
 def test_a_dead_process_holds_no_connection(tmp_path: Path) -> None:
