@@ -25,18 +25,23 @@ class HeadStart:
         track = feeds[0].track
         waiting = math.fsum(segment.duration for segment in feeds[0].pending)
         self._seconds = waiting + math.fsum(group.duration for group in track.groups)
+        self._track = track
         self._remux: GrowingRemux | None = None
-        if track.groups:
-            self.wrote(track)
 
     def __enter__(self) -> Self:
+        try:
+            if self._track.groups:
+                self.wrote(self._track)
+        except BaseException:
+            self._abandon()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and self._remux is not None:
-            self._remux.abandon()
+        if error is not None:
+            self._abandon()
 
     def wrote(self, track: TrackMark) -> None:
         """A segment more is in the track's file."""
@@ -57,6 +62,11 @@ class HeadStart:
     def finish(self, meanwhile: Callable[[], None]) -> Path | None:
         """The MP4 file of the whole stream; None if there is none. `meanwhile` may raise to stop."""
         return self._remux.finish(meanwhile) if self._remux else None
+
+    def _abandon(self) -> None:
+        remux, self._remux, self._tools = self._remux, None, None
+        if remux is not None:
+            remux.abandon()
 
 
 def _is_plain(feed: Feed) -> bool:
