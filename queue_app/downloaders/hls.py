@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from archive_site.safe_http import Fetcher
-from queue_app.downloaders.answer import Answer
+from queue_app.downloaders.answer import Answer, may_have_expired
 from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source
 from queue_app.downloaders.crew import Crew
 from queue_app.downloaders.feed import Feed
@@ -17,6 +17,7 @@ from queue_app.downloaders.recording import Recording
 from queue_app.downloaders.reel import Mark, Reel, TrackMark, read_mark, remove_reel
 from queue_app.downloaders.subtitles import keep_subtitles
 from queue_app.downloaders.variants import Selection
+from queue_app.failures import ExpiredUrl, Forbidden, Gone
 
 
 def download(
@@ -56,6 +57,12 @@ def finished(source: Source, folder: Path) -> Downloaded | None:
         return reel.finish() if reel.mark else None
 
 
+def began(source: Source, folder: Path) -> bool:
+    """Has an earlier call for this URL, perhaps signed otherwise, brought a part of the stream?"""
+    mark = read_mark(folder)
+    return mark is not None and mark.size > 0 and _unsigned(mark.url) == _unsigned(source.url)
+
+
 def forget(folder: Path) -> None:
     """Remove what an earlier call left."""
     remove_reel(folder)
@@ -67,13 +74,19 @@ def _start(playlists: Playlists, reel: Reel, source: Source, selection: Selectio
     mark = reel.mark
     if mark is None or mark.resolution != source.resolution or not _same_tracks(mark.tracks, wanted):
         mark = _begin(reel, source, wanted)
-    first = [playlists.track(index) for index in range(len(wanted))]
+    try:
+        first = [playlists.track(index) for index in range(len(wanted))]
+    except (Forbidden, Gone) as failure:
+        if not (mark.size and may_have_expired(failure)):
+            raise
+        raise ExpiredUrl(f"{failure} It gave a part of the stream before.") from failure
 
     def feeds(tracks: list[TrackMark]) -> list[Feed]:
         return [Feed(lambda i=i: playlists.track(i), limits, track) for i, track in enumerate(tracks)]  # type: ignore[misc]
 
     found = feeds(mark.tracks)
-    if not all(feed.start(playlist) for feed, playlist in zip(found, first, strict=True)):
+    live = mark.live_since is not None
+    if not all(feed.start(playlist, live=live) for feed, playlist in zip(found, first, strict=True)):
         mark = _begin(reel, source, wanted)
         found = feeds(mark.tracks)
         for feed, playlist in zip(found, first, strict=True):
@@ -82,6 +95,10 @@ def _start(playlists: Playlists, reel: Reel, source: Source, selection: Selectio
     if mark.live_since is None and not all(feed.ended for feed in found):
         mark.live_since = time.time()
     return found
+
+
+def _unsigned(url: str) -> str:
+    return url.partition("?")[0]
 
 
 def _begin(reel: Reel, source: Source, tracks: list[TrackMark]) -> Mark:
