@@ -11,6 +11,7 @@ from typing import Self
 from queue_app.downloaders.base import Limits
 from queue_app.downloaders.feed import Feed
 from queue_app.downloaders.reel import PREFIX, Reel, TrackMark
+from queue_app.downloaders.room import Room
 from queue_app.media.growing import GrowingRemux
 
 _NAME = f"{PREFIX}-video.mp4"
@@ -18,9 +19,13 @@ _CONTAINERS = {"mpegts", "fmp4"}
 
 
 class HeadStart:
-    """A context manager that leaves nothing behind unless `finish` gave its file."""
+    """A context manager that leaves nothing behind unless `finish` gave its file.
 
-    def __init__(self, reel: Reel, feeds: list[Feed], limits: Limits) -> None:
+    It gives its room back when the stream itself would lack it.
+    """
+
+    def __init__(self, reel: Reel, feeds: list[Feed], limits: Limits, room: Room) -> None:
+        self._room = room
         self._reel, self._tools = reel, limits.tools if len(feeds) == 1 and _is_plain(feeds[0]) else None
         track = feeds[0].track
         waiting = math.fsum(segment.duration for segment in feeds[0].pending)
@@ -48,6 +53,10 @@ class HeadStart:
         if self._tools is None or track.groups[0].container not in _CONTAINERS:
             return
         group = track.groups[0]
+        copied = 0 if self._remux is None else _size_of(self._reel.folder / _NAME)
+        if not self._room.bears_a_second_copy(copied):
+            self._abandon()
+            return
         if self._remux is None:
             self._remux = GrowingRemux(
                 self._reel.folder / group.name,
@@ -64,9 +73,14 @@ class HeadStart:
         return self._remux.finish(meanwhile) if self._remux else None
 
     def _abandon(self) -> None:
+        """Remove its file and never make it again."""
         remux, self._remux, self._tools = self._remux, None, None
         if remux is not None:
             remux.abandon()
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _is_plain(feed: Feed) -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from archive_site.safe_http import Fetcher
 from queue_app.downloaders.answer import Answer, may_have_expired
-from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source
+from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source, is_full_disk
 from queue_app.downloaders.crew import Crew
 from queue_app.downloaders.feed import Feed
 from queue_app.downloaders.head_start import HeadStart
 from queue_app.downloaders.playlists import Playlists
 from queue_app.downloaders.recording import Recording
 from queue_app.downloaders.reel import Mark, Reel, TrackMark, read_mark, remove_reel
+from queue_app.downloaders.room import Room
 from queue_app.downloaders.subtitles import keep_subtitles
 from queue_app.downloaders.variants import Selection
 from queue_app.failures import ExpiredUrl, Forbidden, Gone
@@ -35,14 +36,32 @@ def download(
     left in `folder`. With `limits.tools`, a plain VOD stream is put into an MP4 file meanwhile.
     """
     playlists = Playlists(fetcher, source, limits, progress)
-    selection = playlists.open(answer)
+    playlists.open(answer)
+    try:
+        return _record(fetcher, source, playlists, folder, limits, progress)
+    except OSError as error:
+        if limits.tools is None or not is_full_disk(error):
+            raise
+    # The MP4 that was made meanwhile is gone, so there may be room for the stream alone.
+    return _record(fetcher, source, playlists, folder, replace(limits, tools=None), progress)
+
+
+def _record(
+    fetcher: Fetcher, source: Source, playlists: Playlists, folder: Path, limits: Limits, progress: ProgressSink
+) -> Downloaded:
     with Reel(folder, limits, progress) as reel:
-        feeds = _start(playlists, reel, source, selection, limits)
+        feeds = _start(playlists, reel, source, playlists.selection, limits)
         assert reel.mark is not None  # noqa: S101 - `_start` has made sure
-        with HeadStart(reel, feeds, limits) as head_start:
+        room = Room(reel, feeds)
+        with HeadStart(reel, feeds, limits, room) as head_start:
+
+            def wrote(track: TrackMark) -> None:
+                head_start.wrote(track)
+                room.check()
+
             with Crew(fetcher, source, folder, limits, reel.mark.size) as crew:
-                Recording(crew, reel, feeds, limits, progress, head_start.wrote).run()
-                keep_subtitles(playlists, selection.subtitles, crew, reel, limits, progress)
+                Recording(crew, reel, feeds, limits, progress, wrote).run()
+                keep_subtitles(playlists, playlists.selection.subtitles, crew, reel, limits, progress)
             found = reel.finish()
             mp4 = head_start.finish(lambda: progress(found.size, found.size))
         return replace(found, mp4=mp4)

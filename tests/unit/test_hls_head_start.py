@@ -13,6 +13,7 @@ from queue_app.downloaders.feed import Feed
 from queue_app.downloaders.head_start import HeadStart
 from queue_app.downloaders.playlist import Playlist
 from queue_app.downloaders.reel import Reel
+from queue_app.downloaders.room import Room
 from queue_app.failures import Transient
 from queue_app.media.ffmpeg import find_tools
 from queue_app.media.growing import GrowingRemux
@@ -62,7 +63,7 @@ def test_nothing_is_started_before_its_block_is_entered(origin: Origin, tmp_path
         feed = Feed(lambda: content, limits, reel.mark.tracks[0])
         assert feed.start(content)
         before = threading.active_count()
-        head_start = HeadStart(reel, [feed], limits)
+        head_start = HeadStart(reel, [feed], limits, Room(reel, [feed]))
         assert threading.active_count() == before
         with head_start:
             assert threading.active_count() > before
