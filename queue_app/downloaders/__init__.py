@@ -20,7 +20,7 @@ from queue_app.downloaders.base import (
     full_disk_as_failure,
 )
 from queue_app.downloaders.page_links import MEDIA_SUFFIXES, suffix
-from queue_app.failures import Failure
+from queue_app.failures import ExpiredUrl, Failure, Forbidden, Gone
 
 __all__ = ["Downloaded", "Limits", "Progress", "ProgressSink", "Source", "download"]
 
@@ -71,7 +71,12 @@ def _download(fetcher: Fetcher, source: Source, folder: Path, limits: Limits, pr
     kept = direct.resume(fetcher, source, folder, limits, progress, retries) or hls.finished(source, folder)
     if kept:
         return kept
-    answer, source = _open_any(fetcher, source, progress, retries)
+    try:
+        answer, source = _open_any(fetcher, source, progress, retries)
+    except (Forbidden, Gone) as failure:
+        if may_have_expired(failure) and hls.began(source, folder):
+            raise ExpiredUrl(f"{failure} It gave a part of the stream before.") from failure
+        raise
     with answer:
         if answer.is_page() and suffix(source.url) not in MEDIA_SUFFIXES:
             raise WebPage(f"{display_url(answer.url)} answered a web page, not a video.")

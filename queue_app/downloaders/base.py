@@ -207,12 +207,17 @@ def check_room(folder: Path, size: int) -> None:
         raise DiskFull(f"The download needs {needed}, but this host has {left} left.")
 
 
+def is_full_disk(error: OSError) -> bool:
+    """Is it one of the system's "no room" errors?"""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT}
+
+
 @contextmanager
 def full_disk_as_failure() -> Iterator[None]:
     """Turn the system's "no room" errors into DiskFull."""
     try:
         yield
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+        if is_full_disk(error):
             raise DiskFull("This host's disk became full during the download.") from error
         raise

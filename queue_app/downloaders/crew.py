@@ -176,9 +176,8 @@ class Crew:
         with self._connections.slot(resource.url, self._stopped):
             self._check_stopped()
             answer = ask(self._fetcher, self._source, resource)
-            with self._lock:
-                self._open_answers.add(answer)
             try:
+                self._register(answer)
                 answer.sniff()
                 if job.what is not What.TEXT:
                     answer.check_is_media(by_type=False)
@@ -196,10 +195,19 @@ class Crew:
                 self._check_stopped()
                 raise self._as_ours(error, answer, came) from error
             finally:
-                with self._lock:
-                    self._open_answers.discard(answer)
-                answer.close()
+                self._close(answer)
         return came
+
+    def _register(self, answer: Answer) -> None:
+        """From now on `__exit__` wakes up whoever reads it; call before the first byte is read."""
+        with self._lock:
+            self._open_answers.add(answer)
+        self._check_stopped()
+
+    def _close(self, answer: Answer) -> None:
+        with self._lock:
+            self._open_answers.discard(answer)
+        answer.close()
 
     def _as_ours(self, error: BaseException, answer: Answer, came: int) -> BaseException:
         if isinstance(error, Cut):
@@ -209,16 +217,20 @@ class Crew:
         return error
 
     def _fetch_key(self, url: str) -> bytes:
-        with ask(self._fetcher, self._source, Resource(url)) as answer:
-            body = b""
-            try:
-                for piece in answer.pieces():
-                    body += piece
-                    if len(body) > KEY_BYTES:
-                        break
-            except Cut as cut:
-                raise cut_failure(cut, answer.length, len(body)) from cut
-            return body
+        body = b""
+        answer = ask(self._fetcher, self._source, Resource(url))
+        try:
+            self._register(answer)
+            for piece in answer.pieces():
+                body += piece
+                if len(body) > KEY_BYTES:
+                    break
+        except Cut as cut:
+            self._check_stopped()
+            raise cut_failure(cut, answer.length, len(body)) from cut
+        finally:
+            self._close(answer)
+        return body
 
     def _count(self, size: int) -> None:
         with self._lock:

@@ -47,12 +47,17 @@ class Feed:
         """Are all segments known?"""
         return self.total is not None
 
-    def start(self, playlist: Playlist) -> bool:
-        """Begin with a first reading; False when it isn't the stream that the track's record is of."""
+    def start(self, playlist: Playlist, *, live: bool = False) -> bool:
+        """Begin with a first reading; False when it isn't the stream that the track's record is of.
+
+        `live`: it was a live stream. Raises BadSource when it went on too far since.
+        """
         media = read_media(playlist, self._limits)
         track = self.track
         if track.count:
-            if not _continues(media, track):
+            if live:
+                _check_nothing_missed(media, track)
+            if not _continues(media, track, live=live):
                 return False
             self._first, self._next = track.first, track.first + track.count
         self._merge(media)
@@ -118,7 +123,16 @@ class Feed:
                 return
 
 
-def _continues(media: MediaPlaylist, track: TrackMark) -> bool:
+def _check_nothing_missed(media: MediaPlaylist, track: TrackMark) -> None:
+    missed = media.segments[0].sequence - (track.first + track.count) if media.segments else 0
+    if missed > 0:
+        raise BadSource(
+            f"The live stream went on while the worker was away: {missed} segments left its playlist after the first "
+            f"{track.count} were recorded, and can't be had any more."
+        )
+
+
+def _continues(media: MediaPlaylist, track: TrackMark, *, live: bool) -> bool:
     """Are the segments that `track` has those of this playlist?"""
     if not media.segments:
         return False
@@ -127,7 +141,7 @@ def _continues(media: MediaPlaylist, track: TrackMark) -> bool:
         # Of a live stream the beginning has left the playlist; its last known segment may still be there.
         known = {segment.sequence: segment for segment in media.segments}.get(track.first + track.count - 1)
         same = known is None or known.resource.identity() == track.last
-        return track.first < first and same and not (media.ended and known is None)
+        return track.first < first and same and (live or known is not None or not media.ended)
     digest = ""
     for segment in media.segments[: track.count]:
         digest = segment.digest(digest)

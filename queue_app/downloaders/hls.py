@@ -7,16 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from archive_site.safe_http import Fetcher
-from queue_app.downloaders.answer import Answer
-from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source
+from queue_app.downloaders.answer import Answer, may_have_expired
+from queue_app.downloaders.base import Downloaded, Limits, ProgressSink, Source, is_full_disk
 from queue_app.downloaders.crew import Crew
 from queue_app.downloaders.feed import Feed
 from queue_app.downloaders.head_start import HeadStart
 from queue_app.downloaders.playlists import Playlists
 from queue_app.downloaders.recording import Recording
 from queue_app.downloaders.reel import Mark, Reel, TrackMark, read_mark, remove_reel
+from queue_app.downloaders.room import Room
 from queue_app.downloaders.subtitles import keep_subtitles
 from queue_app.downloaders.variants import Selection
+from queue_app.failures import ExpiredUrl, Forbidden, Gone
 
 
 def download(
@@ -34,14 +36,32 @@ def download(
     left in `folder`. With `limits.tools`, a plain VOD stream is put into an MP4 file meanwhile.
     """
     playlists = Playlists(fetcher, source, limits, progress)
-    selection = playlists.open(answer)
+    playlists.open(answer)
+    try:
+        return _record(fetcher, source, playlists, folder, limits, progress)
+    except OSError as error:
+        if limits.tools is None or not is_full_disk(error):
+            raise
+    # The MP4 that was made meanwhile is gone, so there may be room for the stream alone.
+    return _record(fetcher, source, playlists, folder, replace(limits, tools=None), progress)
+
+
+def _record(
+    fetcher: Fetcher, source: Source, playlists: Playlists, folder: Path, limits: Limits, progress: ProgressSink
+) -> Downloaded:
     with Reel(folder, limits, progress) as reel:
-        feeds = _start(playlists, reel, source, selection, limits)
+        feeds = _start(playlists, reel, source, playlists.selection, limits)
         assert reel.mark is not None  # noqa: S101 - `_start` has made sure
-        with HeadStart(reel, feeds, limits) as head_start:
+        room = Room(reel, feeds)
+        with HeadStart(reel, feeds, limits, room) as head_start:
+
+            def wrote(track: TrackMark) -> None:
+                head_start.wrote(track)
+                room.check()
+
             with Crew(fetcher, source, folder, limits, reel.mark.size) as crew:
-                Recording(crew, reel, feeds, limits, progress, head_start.wrote).run()
-                keep_subtitles(playlists, selection.subtitles, crew, reel, limits, progress)
+                Recording(crew, reel, feeds, limits, progress, wrote).run()
+                keep_subtitles(playlists, playlists.selection.subtitles, crew, reel, limits, progress)
             found = reel.finish()
             mp4 = head_start.finish(lambda: progress(found.size, found.size))
         return replace(found, mp4=mp4)
@@ -56,6 +76,12 @@ def finished(source: Source, folder: Path) -> Downloaded | None:
         return reel.finish() if reel.mark else None
 
 
+def began(source: Source, folder: Path) -> bool:
+    """Has an earlier call for this URL, perhaps signed otherwise, brought a part of the stream?"""
+    mark = read_mark(folder)
+    return mark is not None and mark.size > 0 and _unsigned(mark.url) == _unsigned(source.url)
+
+
 def forget(folder: Path) -> None:
     """Remove what an earlier call left."""
     remove_reel(folder)
@@ -67,13 +93,19 @@ def _start(playlists: Playlists, reel: Reel, source: Source, selection: Selectio
     mark = reel.mark
     if mark is None or mark.resolution != source.resolution or not _same_tracks(mark.tracks, wanted):
         mark = _begin(reel, source, wanted)
-    first = [playlists.track(index) for index in range(len(wanted))]
+    try:
+        first = [playlists.track(index) for index in range(len(wanted))]
+    except (Forbidden, Gone) as failure:
+        if not (mark.size and may_have_expired(failure)):
+            raise
+        raise ExpiredUrl(f"{failure} It gave a part of the stream before.") from failure
 
     def feeds(tracks: list[TrackMark]) -> list[Feed]:
         return [Feed(lambda i=i: playlists.track(i), limits, track) for i, track in enumerate(tracks)]  # type: ignore[misc]
 
     found = feeds(mark.tracks)
-    if not all(feed.start(playlist) for feed, playlist in zip(found, first, strict=True)):
+    live = mark.live_since is not None
+    if not all(feed.start(playlist, live=live) for feed, playlist in zip(found, first, strict=True)):
         mark = _begin(reel, source, wanted)
         found = feeds(mark.tracks)
         for feed, playlist in zip(found, first, strict=True):
@@ -82,6 +114,10 @@ def _start(playlists: Playlists, reel: Reel, source: Source, selection: Selectio
     if mark.live_since is None and not all(feed.ended for feed in found):
         mark.live_since = time.time()
     return found
+
+
+def _unsigned(url: str) -> str:
+    return url.partition("?")[0]
 
 
 def _begin(reel: Reel, source: Source, tracks: list[TrackMark]) -> Mark:

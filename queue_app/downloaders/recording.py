@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -53,6 +54,8 @@ class _Lane:
     """Of the segment that was asked for last, from 1."""
     under_way: deque[_UnderWay] = field(default_factory=deque)
     last: Segment | None = None
+    position: float = 0.0
+    """Of the end of what was asked for, in seconds from the beginning."""
 
     def begins_group(self, segment: Segment) -> bool:
         if self.last is None:
@@ -75,7 +78,7 @@ class Recording:
         """`wrote` is called after each segment."""
         self._wrote = wrote
         self._crew, self._reel, self._limits, self._progress = crew, reel, limits, progress
-        self._lanes = [_Lane(feed, feed.track.count) for feed in feeds]
+        self._lanes = [_Lane(feed, feed.track.count, position=_seconds(feed.track)) for feed in feeds]
 
     def run(self) -> None:
         """Until all tracks are whole. Raises every Failure that `base` names, and Cancelled from the progress sink."""
@@ -115,16 +118,21 @@ class Recording:
 
     def _ask(self) -> None:
         room = self._crew.window - sum(len(lane.under_way) for lane in self._lanes)
-        for lane in self._lanes:
-            while room > 0 and lane.feed.pending:
-                segment = lane.feed.pending.popleft()
-                lane.number += 1
-                total = f" of {lane.feed.total}" if lane.feed.total is not None else ""
-                kind = "Segment" if lane is self._lanes[0] else "Audio segment"
-                name = f"{kind} {lane.number}{total}"
-                lane.under_way.append(self._asked(segment, name, with_init=lane.begins_group(segment)))
-                lane.last = segment
-                room -= 1
+        while room > 0 and (waiting := [lane for lane in self._lanes if lane.feed.pending]):
+            # The one that is behind: the beginning of a live stream's sound leaves its playlist as soon as the
+            # pictures' does.
+            self._ask_next(min(waiting, key=lambda lane: lane.position))
+            room -= 1
+
+    def _ask_next(self, lane: _Lane) -> None:
+        segment = lane.feed.pending.popleft()
+        lane.number += 1
+        total = f" of {lane.feed.total}" if lane.feed.total is not None else ""
+        kind = "Segment" if lane is self._lanes[0] else "Audio segment"
+        name = f"{kind} {lane.number}{total}"
+        lane.under_way.append(self._asked(segment, name, with_init=lane.begins_group(segment)))
+        lane.last = segment
+        lane.position += segment.duration
 
     def _asked(self, segment: Segment, name: str, *, with_init: bool) -> _UnderWay:
         init: Future[bytes] | None = None
@@ -188,6 +196,10 @@ class Recording:
         if self._reel.mark and self._reel.mark.size:
             return ExpiredUrl(f"{failure} It was given before, so its URL's time may be over.")
         return failure
+
+
+def _seconds(track: TrackMark) -> float:
+    return math.fsum(group.duration for group in track.groups)
 
 
 def _identity(segment: Segment) -> list[object] | None:

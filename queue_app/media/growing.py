@@ -6,8 +6,11 @@ says what is wrong.
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
+import struct
+import termios
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +37,7 @@ class GrowingRemux:
         self._source, self._target = source, target
         self._size = 0
         self._changed = threading.Condition()
-        self._ended = self._stopped = self._whole = False
+        self._ended = self._stopped = self._fed = self._whole = False
         reading, writing = os.pipe()
         options = ["-hide_banner", "-y", "-v", "error", "-xerror"]
         opened = ["-protocol_whitelist", "pipe", "-format_whitelist", _DEMUXERS[container], "-f", _DEMUXERS[container]]
@@ -79,7 +82,9 @@ class GrowingRemux:
     def _run(self, command: list[str], tools: Tools, reading: int) -> None:
         try:
             result = run(command, math.inf, self._check, caps=tools.caps, stdin=reading)
-            self._whole = result.returncode == 0 and not self._stopped
+            # It may end well before it was given everything, with what it has: that isn't the whole stream.
+            taken = self._fed and not _unread(reading)
+            self._whole = result.returncode == 0 and taken and not self._stopped
         except (Failure, Cancelled, OSError):
             self._whole = False
         finally:
@@ -100,6 +105,10 @@ class GrowingRemux:
                         while view:
                             view = view[os.write(writing, view) :]
                         position += len(piece)
+                    if position < end:
+                        self._stopped = True  # the file is shorter than was said
+                        return
+            self._fed = not self._stopped
         except OSError:
             self._stopped = True  # FFmpeg has ended, or the disk can't be read: either way this is no whole copy
         finally:
@@ -110,6 +119,11 @@ class GrowingRemux:
         with self._changed:
             self._changed.wait_for(lambda: self._size > position or self._ended or self._stopped)
             return 0 if self._stopped else self._size
+
+
+def _unread(pipe: int) -> int:
+    """How many bytes wait in the pipe."""
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))[0])
 
 
 def _index_options(seconds: float, bytes_per_second: float) -> list[str]:

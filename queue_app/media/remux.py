@@ -45,6 +45,7 @@ def remux_to_mp4(
             [tools.ffmpeg, *options, *local_input(source), *output, f"file:{part.absolute()}"],
             timeout,
             cancelled,
+            caps=tools.caps,
         )
         check_result(result.returncode, result.stderr, strict=container in _READS_TO_THE_END)
         part.replace(target)

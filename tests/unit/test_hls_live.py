@@ -95,6 +95,29 @@ def test_stream_that_falls_silent_is_looked_at_again_later(origin: Origin, tmp_p
     assert origin.count("/s0.ts") == 1
 
 
+@pytest.fixture
+def left_alone(origin: Origin, tmp_path: Path) -> Path:
+    """The folder of a live stream that was followed for three segments."""
+    with on_air(origin, playlist(0, 3)), pytest.raises(Transient, match="nothing new"):
+        fetch(origin, "/v.m3u8", tmp_path / "job")
+    return tmp_path / "job"
+
+
+@pytest.mark.parametrize("over", [False, True])
+def test_what_was_missed_while_away_is_told(over: bool, origin: Origin, left_alone: Path) -> None:
+    reason = "while the worker was away: 4 segments left its playlist after the first 3"
+    limits = dataclasses.replace(LIMITS, keep_refused=True)
+    with on_air(origin, playlist(7, 9, over=over)), pytest.raises(BadSource, match=reason):
+        fetch(origin, "/v.m3u8", left_alone, limits)
+    assert (left_alone / "stream-0-0.ts").read_bytes() == whole(3)
+
+
+def test_stream_that_ended_right_behind_the_last_segment_goes_on(origin: Origin, left_alone: Path) -> None:
+    with on_air(origin, playlist(3, 5, over=True)):
+        found = fetch(origin, "/v.m3u8", left_alone)
+    assert (found.path.read_bytes(), found.resumed) == (whole(5), True)
+
+
 def test_stream_is_followed_within_the_limit(origin: Origin, tmp_path: Path) -> None:
     limits = dataclasses.replace(LIMITS, live_seconds=1.5)
     versions = [playlist(0, n) for n in range(2, 12)]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from queue_app.downloaders import Limits
-from queue_app.failures import Transient
+from queue_app.failures import ExpiredUrl, Forbidden, Transient
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
 from tests.unit.downloads import Get, Getter
@@ -66,6 +66,37 @@ def test_a_stream_goes_on_with_its_next_segment(query: str, origin: Origin, get:
     assert found.path.read_bytes() == broken_stream
     assert (found.resumed, found.expected_duration) == (True, 30.0)
     assert {seen.path for seen in origin.requests} == {"/v.m3u8", *(f"/s{n}.ts" for n in range(12, 20))}
+
+
+@pytest.mark.parametrize("code", [401, 403, 410])
+def test_playlist_whose_time_is_over_leaves_what_arrived(
+    code: int, origin: Origin, get: Get, broken_stream: bytes
+) -> None:
+    origin.misbehave("/v.m3u8", servers.Status(code=code, times=1))
+    with pytest.raises(ExpiredUrl, match="a part of the stream before"):
+        get("/v.m3u8")
+    found = get("/v.m3u8?signature=new")
+    assert (found.path.read_bytes(), found.resumed) == (broken_stream, True)
+
+
+def test_refused_playlist_of_another_stream_is_forbidden(origin: Origin, get: Get, broken_stream: bytes) -> None:
+    origin.misbehave("/other.m3u8", servers.Status(code=403))
+    with pytest.raises(Forbidden):
+        get("/other.m3u8")
+
+
+def test_track_whose_time_is_over_leaves_what_arrived(origin: Origin, get: Get) -> None:
+    whole = stream(origin)
+    origin.put("/m.m3u8", b"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n")
+    origin.misbehave("/s12.ts", servers.Status(code=503))
+    with pytest.raises(Transient):
+        get("/m.m3u8")
+    origin.misbehave("/s12.ts")
+    origin.misbehave("/v.m3u8", servers.Status(code=403, times=2))
+    with pytest.raises(ExpiredUrl, match="a part of the stream before"):
+        get("/m.m3u8")
+    found = get("/m.m3u8")
+    assert (found.path.read_bytes(), found.resumed) == (whole, True)
 
 
 @pytest.mark.parametrize("change", [{"count": 10}, {"seconds": 1.6}])

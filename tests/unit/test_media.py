@@ -15,6 +15,7 @@ from archive_site.safe_http import Policy
 from queue_app.downloaders import Limits, Progress, Source, download
 from queue_app.failures import BadSource
 from queue_app.media.boxes import walk_boxes
+from queue_app.media.caps import Caps
 from queue_app.media.ffmpeg import find_tools
 from queue_app.media.probe import MediaInfo, probe
 from queue_app.media.proof import prove, sha256_file
@@ -94,6 +95,12 @@ def test_codec_that_mp4_can_not_hold_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadSource, match="MP4 can't hold"):
         remux_to_mp4(source, tmp_path / "x.mp4")
     assert list(tmp_path.iterdir()) == [source]
+
+
+def test_remuxing_keeps_to_its_memory(videos: Videos, tmp_path: Path) -> None:
+    with pytest.raises(BadSource):
+        remux_to_mp4(videos.mkv, tmp_path / "x.mp4", tools=find_tools(caps=Caps(memory=20 * 1024**2)))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.9, 0.99])
