@@ -38,8 +38,12 @@ _PLAYLIST_TYPES = {
 }
 
 
-class WebPage(BadSource):
-    """A page where a video was wanted. It may lead to one."""
+class NotMedia(BadSource):
+    """A web page or other text where a video was wanted."""
+
+
+class WebPage(NotMedia):
+    """A page that may lead to the video."""
 
 
 class Answer:
@@ -147,7 +151,7 @@ class Answer:
         return self.content_type in _HTML_TYPES or text[:20].lower().startswith(_HTML_BEGINNINGS)
 
     def check_is_media(self, *, by_type: bool = True) -> None:
-        """Raise BadSource when the (sniffed) answer is empty, compressed, a web page or other text.
+        """Raise BadSource when the (sniffed) answer is empty or compressed, NotMedia for a web page or other text.
 
         Without `by_type` its Content-Type isn't asked, which for segments is often wrong.
         """
@@ -159,7 +163,7 @@ class Answer:
         if b"<MPD" in self.head:
             raise BadSource(f"{where} is a DASH manifest, which is not supported yet.")
         if (by_type and self.content_type in _PAGE_TYPES) or looks_like_text(self.head):
-            raise BadSource(f"{where} answered a web page or other text, not a video.")
+            raise NotMedia(f"{where} answered a web page or other text, not a video.")
 
 
 def as_failure(error: FetchError) -> Failure:

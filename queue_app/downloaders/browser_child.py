@@ -38,6 +38,9 @@ _ARGUMENTS = [
     "--mute-audio",
     "--autoplay-policy=no-user-gesture-required",
 ]
+# Chromium's words where user namespaces are missing (content/browser/zygote_host/zygote_host_impl_linux.cc,
+# sandbox/linux/suid/client/setuid_sandbox_host.cc).
+_NO_SANDBOX = ("No usable sandbox!", "SUID sandbox helper binary", "Failed to move to new namespace")
 
 
 def main() -> None:
@@ -46,7 +49,13 @@ def main() -> None:
     request = child.begin(signal.SIGTERM)
     _end_cleanly(Path(request["folder"]))
     with sync_playwright() as playwright:
-        browser = _launch(playwright, request)
+        try:
+            browser = _launch(playwright, request)
+        except Error as error:
+            if request["sandbox"] and any(said in str(error) for said in _NO_SANDBOX):
+                child.answer({"failure": "no_sandbox"})
+                return
+            raise
         context = browser.new_context(accept_downloads=False, service_workers="block")
         context.set_default_timeout(5000)
         context.add_init_script(NOTICE_DRM)
@@ -56,25 +65,16 @@ def main() -> None:
 
 
 def _launch(playwright: Playwright, request: dict[str, Any]) -> Browser:
-    def launch(*, sandbox: bool) -> Browser:
-        return playwright.chromium.launch(
-            executable_path=request["program"],
-            chromium_sandbox=sandbox,
-            args=_ARGUMENTS,
-            proxy={"server": request["server"], "username": request["username"], "password": request["password"]},
-            handle_sigint=False,
-            handle_sigterm=False,
-            handle_sighup=False,
-            timeout=15_000,
-        )
-
-    try:
-        return launch(sandbox=request["sandbox"])
-    except Error:
-        if not request["sandbox"]:
-            raise
-        # Hosts and containers without user namespaces have no sandbox to offer.
-        return launch(sandbox=False)
+    return playwright.chromium.launch(
+        executable_path=request["program"],
+        chromium_sandbox=request["sandbox"],
+        args=_ARGUMENTS,
+        proxy={"server": request["server"], "username": request["username"], "password": request["password"]},
+        handle_sigint=False,
+        handle_sigterm=False,
+        handle_sighup=False,
+        timeout=15_000,
+    )
 
 
 def _end_cleanly(folder: Path) -> None:

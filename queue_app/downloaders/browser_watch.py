@@ -74,6 +74,9 @@ class Watch:
     def run(self, url: str, until: float) -> dict[str, Any]:
         """What `page.resolve` wants to know, by `until` (of `time.monotonic`); sooner when media came."""
         self._open(url, min(_LOAD_SECONDS, (until - time.monotonic()) / 2))
+        if self._status and self._status >= 400:
+            # A video on an error page is not the one that was there.
+            return {"failure": "nothing", "status": self._status}
         loaded = time.monotonic()
         self._end = min(until, loaded + _WATCH_SECONDS)
         while time.monotonic() < self._end and not self._settled():
@@ -173,8 +176,12 @@ class Watch:
         return {"failure": "nothing", "status": self._status}
 
     def _longest(self) -> dict[str, Any]:
-        """The <video> that a script feeds (its URL is a blob: one) is not to be told from others but by its length."""
-        return max(self._videos.values(), key=lambda video: float(video["duration"]), default={})
+        """A <video> that a script feeds (its URL is a blob: one) is not to be told from others but by its length.
+
+        Those of which the file was seen are others.
+        """
+        fed = [video for url, video in self._videos.items() if url not in self._seen]
+        return max(fed, key=lambda video: float(video["duration"]), default={})
 
     def _referer(self, url: str, video: dict[str, Any]) -> str:
         try:

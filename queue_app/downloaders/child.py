@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import unquote, urlsplit
 
 import psutil
 
@@ -25,7 +27,14 @@ _ROOT = Path(__file__).resolve().parents[2]
 _POLL_SECONDS = 0.1
 _MEMORY_EVERY = 5  # polls
 _ANSWER_BYTES = 1024 * 1024
-_LOG_BYTES = 4 * 1024
+_COMPLAINT_BYTES = 64 * 1024
+_LOG_CHARACTERS = 4 * 1024
+# Whole URLs, and bare targets as HTTP libraries name them; percent-encoded ones are URLs within URLs. Whatever else a
+# page's URL carries beside its path is cut by knowing it.
+_QUERY = re.compile(r"(?<=\S)(?:[?#]|%3f|%23)\S+", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"//[^\s/]*@")
+_HEADERS = re.compile(r"\b(?:(?:set-)?cookie|(?:proxy-)?authorization)\b['\"]?\s*[:=,].*", re.IGNORECASE)
+_SECRETS = ("password", "proxy")
 
 
 class ChildFailed(Exception):
@@ -57,14 +66,19 @@ def ask(
     )
     with process:
         assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - all are pipes
-        answer, complaints = _Drain(process.stdout, _ANSWER_BYTES), _Drain(process.stderr, _LOG_BYTES)
+        answer, complaints = _Drain(process.stdout, _ANSWER_BYTES), _Drain(process.stderr, _COMPLAINT_BYTES)
         try:
             _send(process.stdin, request)
             _wait(process, seconds, memory, progress)
         finally:
             if process.poll() is None:
                 kill_trees([process.pid])
-        return _parsed(module, process.returncode, answer, complaints)
+        found = _parsed(answer)
+        if found is None:
+            said = speakable(complaints.read(), request)
+            log.warning("%s ended with status %d: %s", module, process.returncode, said)
+            raise ChildFailed("it broke off; the worker's log says more")
+        return found
 
 
 def begin(signum: signal.Signals = signal.SIGKILL) -> dict[str, Any]:
@@ -117,15 +131,36 @@ def _memory_of(pid: int) -> int:
     return total
 
 
-def _parsed(module: str, status: int, reply: _Drain, complaints: _Drain) -> dict[str, Any]:
+def _parsed(reply: _Drain) -> dict[str, Any] | None:
     try:
         found = json.loads(reply.read())
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        log.warning("%s ended with status %d: %s", module, status, complaints.read().decode("utf-8", "replace"))
-        raise ChildFailed("it broke off; the worker's log says more")
-    return found
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def speakable(complaints: bytes, request: Mapping[str, Any]) -> str:
+    """The end of what a program said, without queries, fragments and credentials, at most 4 KiB of characters."""
+    text = complaints.decode("utf-8", "replace")
+    if len(complaints) >= _COMPLAINT_BYTES:
+        # Its first line has lost its beginning, by which a URL would be known.
+        text = text.partition("\n")[2]
+    for secret in sorted(_secrets(request), key=len, reverse=True):
+        text = text.replace(secret, "…")
+    for pattern, instead in ((_HEADERS, "…"), (_CREDENTIALS, "//…@"), (_QUERY, "…")):
+        text = pattern.sub(instead, text)
+    return "".join(c if c.isprintable() or c == "\n" else "�" for c in text)[-_LOG_CHARACTERS:]
+
+
+def _secrets(request: Mapping[str, Any]) -> set[str]:
+    """What is secret of a request, as it may be written."""
+    secrets = {str(request[name]) for name in _SECRETS if request.get(name)}
+    try:
+        url = urlsplit(str(request.get("url") or ""))
+    except ValueError:
+        return secrets
+    hidden = {url.query, url.fragment, url.password or "", url.netloc.rpartition("@")[0]}
+    return secrets | {form for part in hidden for form in (part, unquote(part), repr(part)[1:-1]) if len(form) > 2}
 
 
 class _Drain:

@@ -17,11 +17,14 @@ from queue_app.downloaders import browser as browsers
 from queue_app.downloaders import child
 from queue_app.downloaders.answer import status_failure
 from queue_app.downloaders.base import ProgressSink
-from queue_app.failures import BadSource, Transient
+from queue_app.downloaders.page_choice import DRM
+from queue_app.failures import BadSource, Failure, Transient
 
 USER_AGENT = "Mozilla/5.0 (compatible; Reelkeep)"
 _MIB = 1024 * 1024
 _READER_MEMORY = 1024 * _MIB
+_LONGEST = 1e7  # seconds; a page that says more, or infinity, doesn't know
+_READING, _WATCHING = "reading it", "watching it in a browser"
 
 
 @dataclass(frozen=True)
@@ -46,34 +49,46 @@ class Found:
     """Seconds."""
     thumbnail_url: str = ""
     subtitles: tuple[FoundSubtitles, ...] = ()
+    watched: bool = False
+    """Was it found in a browser?"""
 
 
 def resolve(
-    url: str, *, policy: Policy, resolution: str | None, progress: ProgressSink, seconds: float, browser: str = ""
+    url: str,
+    *,
+    policy: Policy,
+    resolution: str | None,
+    progress: ProgressSink,
+    seconds: float,
+    browser: str = "",
+    refused: str = "",
 ) -> Found:
     """The video on the page at `url`.
 
     Reading the page may take `seconds`, and watching it as long again. `browser` is the path of a Chromium, "" for the
-    one on PATH. Raises Gone and Forbidden for what the page's server says, BadSource when the video can't be kept (DRM,
-    DASH), Transient when no video was found, and what `progress` raises.
+    one on PATH. `refused` says why what reading it gave was no good: it is only watched then. Raises Gone and Forbidden
+    for what the page's server says, BadSource when the video can't be kept (DRM, DASH), Transient when no video was
+    found, and what `progress` raises.
     """
     where = display_url(url)
-    tried = []
+    tried = [f"{_READING}: {refused}"] if refused else []
+    verdict: Failure | None = None
     with GuardProxy(policy) as guard:
-        for name, look in _looks(url, guard, resolution, progress, seconds, browser):
+        for name, look in _looks(url, guard, resolution, progress, seconds, browser)[len(tried) :]:
             try:
                 reply = look()
             except child.ChildFailed as failed:
                 tried.append(f"{name}: {failed}")
                 continue
             if reply.get("url"):
-                return _found(url, reply)
-            if reply.get("failure") == "bad_source":
-                raise BadSource(f"{where}: {reply.get('reason')}")
-            _check_status(reply.get("status"), url)
+                return _found(url, reply, watched=name == _WATCHING)
+            if reply.get("reason") == DRM:
+                raise BadSource(f"{where}: {DRM}")
+            # A browser may see more, and is another visitor to the server: this counts if it finds nothing either.
+            verdict = verdict or _verdict(reply, url)
             tried.append(f"{name}: no video")
         reasons = [*tried, *_obstacles(guard, browser)]
-    raise Transient(f"{where} is a page on which no video was found ({'; '.join(reasons)}).")
+    raise verdict or Transient(f"{where} is a page on which no video was found ({'; '.join(reasons)}).")
 
 
 def _looks(
@@ -81,11 +96,11 @@ def _looks(
 ) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
     """The ways to look at a page, the cheapest first."""
     looks: list[tuple[str, Callable[[], dict[str, Any]]]] = [
-        ("reading it", lambda: _read(url, guard, resolution, progress, seconds))
+        (_READING, lambda: _read(url, guard, resolution, progress, seconds))
     ]
     program = browsers.find(browser)
     if program:
-        looks.append(("watching it in a browser", lambda: browsers.watch(url, guard, program, progress, seconds)))
+        looks.append((_WATCHING, lambda: browsers.watch(url, guard, program, progress, seconds)))
     return looks
 
 
@@ -123,29 +138,37 @@ def _obstacles(guard: GuardProxy, browser: str) -> list[str]:
     return obstacles
 
 
-def _check_status(status: object, url: str) -> None:
-    """Raise Gone or Forbidden when that is what the page's server answered."""
-    if isinstance(status, int) and 400 <= status < 500:
-        raise status_failure(status, url)
+def _verdict(reply: dict[str, Any], url: str) -> Failure | None:
+    """Why there is no video, where that is said: by what the page offers, or by its server's status."""
+    if reply.get("failure") == "bad_source":
+        return BadSource(f"{display_url(url)}: {reply.get('reason')}")
+    status = reply.get("status")
+    return status_failure(status, url) if isinstance(status, int) and 400 <= status < 500 else None
 
 
-def _found(page_url: str, reply: dict[str, Any]) -> Found:
+def _found(page_url: str, reply: dict[str, Any], *, watched: bool) -> Found:
     url = str(reply["url"])
     headers = {
         "Referer": referer(str(reply.get("referer") or page_url), url),
         "User-Agent": str(reply.get("user_agent") or ""),
         "Cookie": str(reply.get("cookie") or ""),
     }
-    duration = reply.get("duration")
     return Found(
         page_url,
         url,
         headers={name: value for name, value in headers.items() if value and value.isprintable()},
         title=_one_line(reply.get("title")),
-        duration=float(duration) if isinstance(duration, int | float) and duration > 0 else None,
+        duration=_seconds(reply.get("duration")),
         thumbnail_url=str(reply.get("thumbnail") or ""),
         subtitles=tuple(_subtitles(reply.get("subtitles"))),
+        watched=watched,
     )
+
+
+def _seconds(duration: object) -> float | None:
+    if isinstance(duration, bool) or not isinstance(duration, int | float):
+        return None
+    return float(duration) if 0 < duration < _LONGEST else None
 
 
 def _subtitles(listed: object) -> list[FoundSubtitles]:

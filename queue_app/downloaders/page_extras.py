@@ -5,13 +5,17 @@ from __future__ import annotations
 import html
 import logging
 import re
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, wait
 from pathlib import Path
 
-from archive_site.safe_http import Fetcher, FetchError, display_url, read_body
+from archive_site.safe_http import Fetcher, FetchError, display_url
+from queue_app.downloaders.answer import Answer
 from queue_app.downloaders.base import Page, Source, Subtitles
 from queue_app.downloaders.page import Found
+from queue_app.failures import Failure
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +25,7 @@ _SUBTITLES_BYTES = 2 * _MIB
 _SUBTITLES = 20
 _SECONDS = 60.0
 """For all of them together."""
+_CHECK_SECONDS = 0.1
 _SRT_TIMING = re.compile(
     r"\s*(?:(\d+):)?(\d{1,2}):(\d{1,2})[,.](\d{1,3})\s*-->\s*(?:(\d+):)?(\d{1,2}):(\d{1,2})[,.](\d{1,3})"
 )
@@ -35,7 +40,7 @@ class Extras:
     """Fetches what a found page names, for as long as there is time."""
 
     def __init__(self, fetcher: Fetcher, found: Found, folder: Path, check: Callable[[], None]) -> None:
-        """`check` is called for every piece and may raise to stop."""
+        """`check` is called ten times a second meanwhile and may raise to stop."""
         self._fetcher, self._found, self._folder, self._check = fetcher, found, folder, check
         self._source = Source(found.url, headers=found.headers)
         self._end = time.monotonic() + _SECONDS
@@ -67,22 +72,65 @@ class Extras:
     def _try(self, url: str, most: int) -> bytes | None:
         try:
             return self._get(url, most)
-        except (FetchError, _Unusable) as error:
+        except (FetchError, Failure, _Unusable) as error:
             log.info("%s is left out: %s", display_url(url), error)
             return None
 
     def _get(self, url: str, most: int) -> bytes:
-        self._check()
-        with self._fetcher.get(url, headers=self._source.headers_for(url)) as response:
-            if response.status_code != 200:
-                raise _Unusable(f"the answer was {response.status_code}.")
-            body = b""
-            for piece in read_body(response, decode=True):
+        """In a thread of its own, for a silent source must not keep `check` waiting."""
+        fetch = _Fetch(self._fetcher, url, self._source.headers_for(url), most)
+        threading.Thread(target=fetch.run, name="page-extra", daemon=True).start()
+        try:
+            while not wait([fetch.body], _CHECK_SECONDS).done:
                 self._check()
+                if time.monotonic() > self._end:
+                    raise _Unusable("it is too slow.")
+            self._check()
+            return fetch.body.result()
+        finally:
+            fetch.stop()
+
+
+class _Fetch:
+    """One small document, fetched in the background."""
+
+    def __init__(self, fetcher: Fetcher, url: str, headers: Mapping[str, str], most: int) -> None:
+        self.body: Future[bytes] = Future()
+        self._fetcher, self._url, self._headers, self._most = fetcher, url, headers, most
+        self._lock = threading.Lock()
+        self._answer: Answer | None = None
+        self._stopped = False
+
+    def run(self) -> None:
+        """Fetch it; `body` has the bytes or the error then."""
+        try:
+            with Answer.open(self._fetcher, self._url, headers=self._headers, decode=True) as answer:
+                self.body.set_result(self._read(answer))
+        except Exception as error:  # noqa: BLE001 - it is raised where the result is asked for
+            self.body.set_exception(error)
+
+    def stop(self) -> None:
+        """Nobody wants it any more."""
+        with self._lock:
+            self._stopped = True
+            if self._answer:
+                self._answer.stop()
+
+    def _read(self, answer: Answer) -> bytes:
+        with self._lock:
+            if self._stopped:
+                return b""
+            self._answer = answer
+        body = b""
+        try:
+            for piece in answer.pieces():
                 body += piece
-                if len(body) > most or time.monotonic() > self._end:
-                    raise _Unusable("it is too large or too slow.")
-            return body
+                if len(body) > self._most:
+                    raise _Unusable("it is too large.")
+        finally:
+            with self._lock:
+                self._answer = None
+        return body
 
 
 def image_suffix(image: bytes) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from queue_app.downloaders.browser_choice import Media, choose, kind_of, total_size
-from queue_app.downloaders.page import referer
+from queue_app.downloaders.page import _found, referer
 from queue_app.downloaders.page_choice import DASH_ONLY, DRM, SEPARATE, Option, height_in_name, offer, pick
 from queue_app.downloaders.page_extras import as_webvtt, image_suffix
 from queue_app.downloaders.page_links import read_links
@@ -174,3 +174,11 @@ def test_other_text_is_no_subtitles(body: bytes) -> None:
 )  # fmt: skip
 def test_images_are_told_by_their_first_bytes(image: bytes, suffix: str | None) -> None:
     assert image_suffix(image) == suffix
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [(90, 90.0), (6.5, 6.5), (0, None), (-1, None), (None, None), ("90", None), (True, None), (1e400, None)],
+)
+def test_a_duration_is_seconds_or_unknown(said: object, seconds: float | None) -> None:
+    assert _found("http://a/", {"url": "http://a/v.mp4", "duration": said}, watched=False).duration == seconds

@@ -216,11 +216,12 @@ def test_a_page_under_a_videos_name_is_refused(pages: Pages, path: str) -> None:
     assert pages.origin.count("/film.mp4") == 0
 
 
-def test_a_page_instead_of_the_media_is_refused(pages: Pages) -> None:
+@pytest.mark.parametrize("path", ["/film.mp4", "/stream"])
+def test_a_page_instead_of_the_media_is_tried_again(pages: Pages, path: str) -> None:
     pages.put("<html>Log in first</html>", "/login.html")
-    pages.origin.misbehave("/film.mp4", servers.Redirect(to="/login.html"))
-    with pytest.raises(BadSource, match="web page"):
-        pages.download(pages.put('<video src="/film.mp4"></video>'))
+    pages.origin.misbehave(path, servers.Redirect(to="/login.html"))
+    with pytest.raises(Transient, match=r"reading it: .*/login\.html answered a web page.*; the browser extra"):
+        pages.download(pages.put(f'<video src="{path}"></video>'))
 
 
 def test_json_is_no_page(pages: Pages) -> None:
