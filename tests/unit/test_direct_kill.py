@@ -10,20 +10,11 @@ import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
 from tests.unit.killed import KILLED_AT_EVERY_STEP
 
 VIDEO = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isommp41" + random.Random(1).randbytes(1_000_000)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "download"
-    path.mkdir()
-    return path
 
 
 KILLED_AT_RANDOM = """

@@ -25,13 +25,6 @@ DATE = "Thu, 19 Nov 2026 10:00:00 GMT"
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "download"
-    path.mkdir()
-    return path
-
-
-@pytest.fixture
 def get(origin: Origin, folder: Path) -> Get:
     """Download a path of the origin, each time to the same folder."""
     getter = Getter(origin, folder, LIMITS)

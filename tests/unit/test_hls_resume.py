@@ -17,15 +17,9 @@ from queue_app.failures import ExpiredUrl, Forbidden, Transient
 from tests.servers import origin as servers
 from tests.servers.origin import Origin
 from tests.unit.downloads import Get, Getter
+from tests.unit.killed import KILLED_AT_EVERY_STEP
 
 LIMITS = Limits(max_bytes=100_000_000, hls_connections=4, retry_wait=0.001, mark_seconds=0)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "download"
-    path.mkdir()
-    return path
 
 
 @pytest.fixture
@@ -178,48 +172,6 @@ def test_what_does_not_fit_together_is_fetched_again(
 
 def test_only_the_owner_may_read_the_record(folder: Path, broken_stream: bytes) -> None:
     assert (folder / "stream.json").stat().st_mode & 0o077 == 0
-
-
-KILLED_AT_EVERY_STEP = """
-import os, signal, sys
-from pathlib import Path
-from archive_site.safe_http import Policy
-from queue_app.downloaders import Limits, Source, download
-
-url, folder, port = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-STEPS = {"open", "os.rename", "os.remove", "os.truncate"}
-
-def fetch(target, step):
-    left = step
-    def count():
-        nonlocal left
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-    sys.addaudithook(lambda event, args: count() if event in STEPS and str(folder) in str(args) else None)
-    limits = Limits(max_bytes=10**9, hls_connections=2, retry_wait=0.01, mark_seconds=0)
-    policy = Policy(frozenset({("127.0.0.1", port)}))
-    download(Source(url), target, policy=policy, limits=limits,
-             progress=lambda done, total: count())
-    os._exit(0)
-
-def child(target, step):
-    pid = os.fork()
-    if pid == 0:
-        fetch(target, step)
-    return os.waitpid(pid, 0)[1]
-
-step = 1
-while True:
-    target = folder / str(step)
-    target.mkdir()
-    status = child(target, step)
-    assert status in (0, signal.SIGKILL), status
-    assert child(target, 0) == 0
-    if status == 0:
-        break
-    step += 1
-"""
 
 
 def test_killed_at_every_step_it_goes_on_to_the_same_file(origin: Origin, folder: Path) -> None:
