@@ -35,6 +35,8 @@ _TRIES = {"busy": 12, "damaged": 3, "trouble": 3}
 """So often is a segment asked for again; a server with too many requests answers some of them in the end."""
 _LONGEST_WAIT = 16
 """In the operator's first wait."""
+_SPARE_THREADS = 2
+"""They look into what has come while the others fetch."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,14 @@ class Crew:
         self._keys = KeyRing(self._fetch_key)
         self._throttle, self._connections = Throttle(limits), Connections(limits)
         self._gate = Gate(limits.hls_connections)
+        self._threads = limits.hls_connections + _SPARE_THREADS
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._open_answers: set[Answer] = set()
         self._lock = threading.Lock()
         self._stopped = threading.Event()
 
     def __enter__(self) -> Self:
-        for _ in range(self._limits.hls_connections):
+        for _ in range(self._threads):
             threading.Thread(target=self._work, name="hls-segment", daemon=True).start()
         return self
 
@@ -97,7 +100,7 @@ class Crew:
     ) -> None:
         self._stopped.set()
         self._gate.open()
-        for _ in range(self._limits.hls_connections):
+        for _ in range(self._threads):
             self._jobs.put(None)
         with self._lock:
             for answer in self._open_answers:
@@ -124,7 +127,8 @@ class Crew:
         while True:
             try:
                 with self._gate.turn():
-                    return self._fetch_in_turn(job)
+                    file, counted = self._fetch_in_turn(job)
+                return self._inspected(job, file, counted)
             except Busy as busy:
                 self._wait(tries, "busy", Transient(f"{job.name}: {busy.failure}"), busy.wait)
             except Damaged as damage:
@@ -134,7 +138,7 @@ class Crew:
             except Failure as failure:
                 raise type(failure)(f"{job.name}: {failure}") from failure
 
-    def _fetch_in_turn(self, job: _Job) -> Fetched:
+    def _fetch_in_turn(self, job: _Job) -> tuple[IO[bytes], int]:
         try:
             fetched = self._fetch(job)
         except Busy:
@@ -142,6 +146,15 @@ class Crew:
             raise
         self._gate.succeeded()
         return fetched
+
+    def _inspected(self, job: _Job, file: IO[bytes], counted: int) -> Fetched:
+        try:
+            file.seek(0)
+            return _inspect(job, file)
+        except BaseException:
+            self._count(-counted)
+            file.close()
+            raise
 
     def _wait(self, tries: Counter[str], trouble: str, failure: Failure, at_least: float | None = None) -> None:
         """Before the next try, for longer each time; raise `failure` when there were enough of them."""
@@ -153,22 +166,18 @@ class Crew:
         jitter = random.uniform(0.5, 1.5)  # noqa: S311 - spreads load, keeps no secret
         self._stopped.wait(max(seconds * jitter, at_least or 0.0))
 
-    def _fetch(self, job: _Job) -> Fetched:
+    def _fetch(self, job: _Job) -> tuple[IO[bytes], int]:
+        """What came, in the clear, and how many bytes it was."""
         decryption = None
         if job.resource.key:
             key = self._keys.get(job.resource.key.url)
             decryption = Decryption(key, job.resource.key.iv_for(job.sequence))
         file: IO[bytes] = SpooledTemporaryFile(self._in_memory, dir=str(self._folder))  # noqa: SIM115
-        counted = 0
         try:
-            counted = self._receive(job, file, decryption)
-            file.seek(0)
-            fetched = _inspect(job, file)
+            return file, self._receive(job, file, decryption)
         except BaseException:
-            self._count(-counted)
             file.close()
             raise
-        return fetched
 
     def _receive(self, job: _Job, file: IO[bytes], decryption: Decryption | None) -> int:
         """Write the resource's bytes in the clear to `file`; returns how many came, which are counted."""
