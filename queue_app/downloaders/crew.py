@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import random
 import threading
+import time
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ from queue_app.downloaders.segments import Resource
 from queue_app.failures import BadSource, Cancelled, Failure, Transient
 from queue_app.media.segment_formats import Damaged, check_init, check_whole, kind_of, skip_id3
 
-WINDOW_PER_CONNECTION = 2
+_AHEAD = 2
+"""So many segments more than there are connections may be under way or wait for those before them: what a kill costs."""
 _IN_MEMORY_BYTES = 48 * 1024 * 1024
 """Of all segments that wait for those before them; what is larger waits in nameless files."""
 _SMALL_BYTES = 16 * 1024 * 1024
@@ -35,6 +37,8 @@ _TRIES = {"busy": 12, "damaged": 3, "trouble": 3}
 """So often is a segment asked for again; a server with too many requests answers some of them in the end."""
 _LONGEST_WAIT = 16
 """In the operator's first wait."""
+_SMALL_READ = 128 * 1024
+_GATHER_SECONDS = 0.01
 _SPARE_THREADS = 2
 """They look into what has come while the others fetch."""
 
@@ -78,7 +82,7 @@ class Crew:
 
     def __init__(self, fetcher: Fetcher, source: Source, folder: Path, limits: Limits, bytes_done: int) -> None:
         self.bytes_done = bytes_done
-        self.window = limits.hls_connections * WINDOW_PER_CONNECTION
+        self.window = limits.hls_connections + _AHEAD
         self._fetcher, self._source, self._folder, self._limits = fetcher, source, folder, limits
         self._in_memory = _IN_MEMORY_BYTES // max(1, self.window)
         self._keys = KeyRing(self._fetch_key)
@@ -197,6 +201,9 @@ class Crew:
                     self._count(len(piece))
                     check_size(self.bytes_done, self._limits)
                     self._throttle.take(len(piece), self._stopped)
+                    if len(piece) < _SMALL_READ < (answer.length or 0) - came:
+                        # Many small pieces cost more than few larger ones; the kernel gathers them meanwhile.
+                        time.sleep(_GATHER_SECONDS)
                 if decryption:
                     file.write(decryption.finish())
             except BaseException as error:
