@@ -29,7 +29,7 @@ from queue_app.failures import BadSource, Cancelled, Failure, Transient
 from queue_app.media.segment_formats import Damaged, check_init, check_whole, kind_of, skip_id3
 
 _AHEAD = 2
-"""So many segments more than there are connections may be under way or wait for those before them: what a kill costs."""
+"""So many segments beside those under way may wait for the ones before them. A kill costs all of them."""
 _IN_MEMORY_BYTES = 48 * 1024 * 1024
 """Of all segments that wait for those before them; what is larger waits in nameless files."""
 _SMALL_BYTES = 16 * 1024 * 1024
