@@ -12,9 +12,10 @@ from archive_site import env
 def ensure_secrets(data_folder: Path) -> list[Path]:
     """Make up each secret that is neither set nor kept yet; returns the files written (mode 0600).
 
-    HF_FILE_SALT names the stored files: whoever loses it can no longer compute their keys, so back the folder up.
+    HF_FILE_SALT names the stored files: whoever loses it can no longer compute their keys. CREDENTIALS_KEY opens the
+    storage accounts' secrets. So back the folder up.
     """
-    wanted = ["SECRET_KEY", "HF_FILE_SALT"]
+    wanted = ["SECRET_KEY", "CREDENTIALS_KEY", "HF_FILE_SALT"]
     if not env.secret("HF_FILE_SALT", data_folder):
         wanted.append("TRIGGER_TOKEN")  # with a salt of the operator's own, the token falls back to it
     return [_make_up(name, data_folder) for name in wanted if not env.secret(name, data_folder)]

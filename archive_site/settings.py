@@ -23,6 +23,7 @@ WORK_DIR = env.path("WORK_DIR", str(REELKEEP_DATA / "scratch"))
 
 # --- Secrets ----------------------------------------------------------------------------------------------------------
 SECRET_KEY = env.secret("SECRET_KEY", REELKEEP_DATA)
+CREDENTIALS_KEY = env.secret("CREDENTIALS_KEY", REELKEEP_DATA) or SECRET_KEY
 HF_FILE_SALT = env.secret("HF_FILE_SALT", REELKEEP_DATA)
 TRIGGER_TOKEN = env.secret("TRIGGER_TOKEN", REELKEEP_DATA) or HF_FILE_SALT
 API_TOKEN = env.secret("API_TOKEN", REELKEEP_DATA) or TRIGGER_TOKEN
@@ -86,6 +87,11 @@ RETENTION_ENDED_DAYS = env.integer("RETENTION_ENDED_DAYS", 0)
 
 # --- Storage ----------------------------------------------------------------------------------------------------------
 HF_REPO_PREFIX = env.text("HF_REPO_PREFIX", "weaboo")
+HF_REPO_VISIBILITY = env.choice("HF_REPO_VISIBILITY", "private", ("private", "public"))
+HF_HOME = env.path("HF_HOME", str(REELKEEP_DATA / "huggingface"))
+UPLOADS_DIR = REELKEEP_DATA / "uploads"
+STORAGE_TIMEOUT = env.number("STORAGE_TIMEOUT", 60.0, minimum=1)
+SCRUB_BYTES_PER_DAY = env.integer("SCRUB_BYTES_PER_DAY", 100 * 1024**3)
 LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_STORAGE_PATHS")] or [
     REELKEEP_DATA / "storage" / "1"
 ]
@@ -240,4 +246,12 @@ LOGGING: dict[str, Any] = {
     "loggers": {"django-q": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
 }
 
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Read when huggingface_hub and hf_xet are imported (two uploads at a time keep the memory flat).
+for _name, _value in {
+    "HF_HOME": str(HF_HOME),
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1",
+    "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+    "HF_XET_CLIENT_AC_MAX_UPLOAD_CONCURRENCY": "2",
+}.items():
+    os.environ.setdefault(_name, _value)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from storage_app.backends import backend_for
-from storage_app.backends.base import StorageError, StorageUnavailableError
+from storage_app.backends.base import FileToPut, StorageError, StorageUnavailableError
 from storage_app.models import Replica, StorageAccount
 
 
@@ -43,7 +43,7 @@ def upload(
     for number, account in enumerate(accounts):
         report = functools.partial(_report, progress, number * size, len(accounts) * size)
         try:
-            backend_for(account).put(source, repo, path, sha256, report)
+            backend_for(account).put([FileToPut(source, repo, path, sha256, size)], report)
         except StorageError as error:
             error.account = account.index
             raise

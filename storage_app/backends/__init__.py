@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 
 
 def backend_for(account: StorageAccount) -> Backend:
-    """The backend that speaks for this account."""
-    return {"local": LocalBackend}[account.kind](Path(account.root))
+    """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had."""
+    return LocalBackend(Path(account.root))

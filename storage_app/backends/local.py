@@ -7,11 +7,17 @@ import glob
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from storage_app.backends.base import (
+    Backend,
+    Capacity,
+    ContentMismatchError,
+    FileToPut,
+    GrowingFile,
+    ListedObject,
     ObjectMissingError,
     Progress,
     StorageAuthError,
@@ -37,29 +43,46 @@ class LocalBackend:
             raise StorageError(f"Not a path inside a storage account: {repo}/{path}")
         return self.root.joinpath(*parts)
 
-    def put(self, source: Path, repo: str, path: str, sha256: str, progress: Progress) -> None:
-        """See Backend.put. Hashes while copying, then again from what was stored.
+    def put(self, files: Sequence[FileToPut], progress: Progress) -> list[StoredObject]:
+        """See Backend.put."""
+        stored, before = [], 0
+        for file in files:
+            sent = before
+            stored.append(self._put(file, lambda done, sent=sent: progress(sent + done)))  # type: ignore[misc]
+            before += file.size
+        return stored
+
+    def _put(self, file: FileToPut, progress: Progress) -> StoredObject:
+        """Hashes while copying, then again from what was stored.
 
         What an earlier put of this path left unfinished is removed. If that one still runs (its worker was suspended
         and lost the job), it can't put its file in the place of this one's any more.
         """
-        target = self.local_path(repo, path)
+        target = self.local_path(file.repo, file.path)
         with _translated(self.root):
             target.parent.mkdir(parents=True, exist_ok=True)
             _remove_parts(target)
             descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
             part = Path(name)
             try:
-                with source.open("rb") as reader, os.fdopen(descriptor, "wb") as writer:
+                with file.source.open("rb") as reader, os.fdopen(descriptor, "wb") as writer:
                     copied = _copy(reader.fileno(), writer.fileno(), progress)
                     os.fsync(writer.fileno())
-                if copied != sha256 or _hash(part) != sha256:
-                    raise StorageUnavailableError(f"The copy in {self.root} does not have the file's sha256.")
+                if copied != file.sha256 or _hash(part) != file.sha256:
+                    raise ContentMismatchError(f"The copy in {self.root} does not have the file's sha256.")
                 part.chmod(0o644)
                 part.replace(target)
                 _sync_folder(target.parent)
             finally:
                 part.unlink(missing_ok=True)
+        return StoredObject(file.size, file.sha256)
+
+    def send_ahead(self, file: GrowingFile, repo: str, path: str) -> None:
+        """See Backend.send_ahead."""
+
+    def copy_from(self, other: Backend, file: FileToPut) -> StoredObject | None:
+        """See Backend.copy_from."""
+        return None
 
     def stat(self, repo: str, path: str) -> StoredObject:
         """See Backend.stat."""
@@ -82,6 +105,20 @@ class LocalBackend:
         """See Backend.delete."""
         with _translated(self.root):
             self.local_path(repo, path).unlink(missing_ok=True)
+
+    def list(self, repo: str | None = None) -> Iterator[ListedObject]:
+        """See Backend.list."""
+        with _translated(self.root):
+            for path in sorted((self.root / repo if repo else self.root).rglob("*")):
+                if path.is_file() and not path.name.startswith("."):
+                    name, _, inside = path.relative_to(self.root).as_posix().partition("/")
+                    yield ListedObject(name, inside, path.stat().st_size)
+
+    def capacity(self) -> Capacity:
+        """See Backend.capacity."""
+        with _translated(self.root):
+            disk = os.statvfs(self.root)
+            return Capacity(sum(found.size for found in self.list()), disk.f_bavail * disk.f_frsize)
 
     def direct_url(self, repo: str, path: str) -> str | None:
         """None: a folder has no URL of its own."""

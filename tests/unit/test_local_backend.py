@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage_app.backends.base import ObjectMissingError, StorageError, StorageUnavailableError
+from storage_app.backends.base import FileToPut, ObjectMissingError, Progress, StorageError, StorageUnavailableError
 from storage_app.backends.local import LocalBackend
 
 CONTENT = bytes(range(256)) * 5000
@@ -26,32 +26,36 @@ def backend(tmp_path: Path) -> LocalBackend:
     return LocalBackend(tmp_path / "account")
 
 
+def put(backend: LocalBackend, source: Path, repo: str, path: str, sha256: str, progress: Progress) -> None:
+    backend.put([FileToPut(source, repo, path, sha256, source.stat().st_size)], progress)
+
+
 def files(backend: LocalBackend) -> list[str]:
     return sorted(str(path.relative_to(backend.root)) for path in backend.root.rglob("*") if path.is_file())
 
 
 def test_what_is_put_comes_out_again(backend: LocalBackend, source: Path) -> None:
     sent: list[int] = []
-    backend.put(source, "weaboo-1", "1/ep1/a.mp4", SHA256, sent.append)
+    put(backend, source, "weaboo-1", "1/ep1/a.mp4", SHA256, sent.append)
     assert b"".join(backend.open("weaboo-1", "1/ep1/a.mp4")) == CONTENT
     assert sent[-1] == len(CONTENT)
     assert files(backend) == ["weaboo-1/1/ep1/a.mp4"]
 
 
 def test_a_part_of_it_can_be_read(backend: LocalBackend, source: Path) -> None:
-    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    put(backend, source, "r", "a.mp4", SHA256, lambda _: None)
     assert b"".join(backend.open("r", "a.mp4", 1000, 2000)) == CONTENT[1000:2000]
 
 
 def test_stat_hashes_the_stored_bytes(backend: LocalBackend, source: Path) -> None:
-    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    put(backend, source, "r", "a.mp4", SHA256, lambda _: None)
     backend.local_path("r", "a.mp4").write_bytes(b"rotten")
     assert backend.stat("r", "a.mp4").sha256 == hashlib.sha256(b"rotten").hexdigest()
 
 
 def test_a_file_with_another_hash_is_not_stored(backend: LocalBackend, source: Path) -> None:
     with pytest.raises(StorageUnavailableError, match="sha256"):
-        backend.put(source, "r", "a.mp4", "0" * 64, lambda _: None)
+        put(backend, source, "r", "a.mp4", "0" * 64, lambda _: None)
     assert files(backend) == []
 
 
@@ -60,7 +64,7 @@ def test_a_copy_that_is_stopped_leaves_no_file(backend: LocalBackend, source: Pa
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        backend.put(source, "r", "a.mp4", SHA256, stop)
+        put(backend, source, "r", "a.mp4", SHA256, stop)
     assert files(backend) == []
 
 
@@ -70,7 +74,7 @@ def test_a_missing_object_is_said_to_be_missing(backend: LocalBackend) -> None:
 
 
 def test_delete_is_harmless_when_there_is_nothing(backend: LocalBackend, source: Path) -> None:
-    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    put(backend, source, "r", "a.mp4", SHA256, lambda _: None)
     backend.delete("r", "a.mp4")
     backend.delete("r", "a.mp4")
     assert files(backend) == []
@@ -85,14 +89,14 @@ def test_no_name_leads_out_of_the_folder(backend: LocalBackend, path: str) -> No
 def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path, source: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="file"):
-        LocalBackend(tmp_path / "file").put(source, "r", "a.mp4", SHA256, lambda _: None)
+        put(LocalBackend(tmp_path / "file"), source, "r", "a.mp4", SHA256, lambda _: None)
 
 
 def test_what_a_killed_copy_left_goes_with_the_next_one(backend: LocalBackend, source: Path) -> None:
     left = backend.local_path("r", ".a.mp4.x1y2z3.part")
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half")
-    backend.put(source, "r", "a.mp4", SHA256, lambda _: None)
+    put(backend, source, "r", "a.mp4", SHA256, lambda _: None)
     assert files(backend) == ["r/a.mp4"]
 
 
@@ -101,9 +105,9 @@ def test_a_copy_that_was_overtaken_does_not_replace_the_later_one(backend: Local
     later.write_bytes(b"later")
 
     def overtake(_sent: int) -> None:
-        backend.put(later, "r", "a.mp4", hashlib.sha256(b"later").hexdigest(), lambda _: None)
+        put(backend, later, "r", "a.mp4", hashlib.sha256(b"later").hexdigest(), lambda _: None)
 
     with pytest.raises(StorageError):
-        backend.put(source, "r", "a.mp4", SHA256, overtake)
+        put(backend, source, "r", "a.mp4", SHA256, overtake)
     assert b"".join(backend.open("r", "a.mp4")) == b"later"
     assert files(backend) == ["r/a.mp4"]
