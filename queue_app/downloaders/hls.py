@@ -73,7 +73,7 @@ def finished(source: Source, folder: Path) -> Downloaded | None:
     if mark is None or not mark.complete or (mark.url, mark.resolution) != (source.url, source.resolution):
         return None
     with Reel(folder, Limits(max_bytes=0), lambda _done, _total: None) as reel:
-        return reel.finish() if reel.mark else None
+        return reel.finish() if reel.mark and reel.mark.complete else None
 
 
 def began(source: Source, folder: Path) -> bool:

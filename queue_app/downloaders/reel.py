@@ -113,6 +113,8 @@ class Reel:
         self._files: dict[str, IO[bytes]] = {}
         self._unsaved = False
         found = [mark for mark in (_load(folder / _RECENT), _load(folder / _RECORD)) if mark]
+        # Either may be the later one: a kill can come between the writing of the record and the removal of the other.
+        found.sort(key=lambda mark: (mark.complete, mark.size), reverse=True)
         self.mark = next((mark for mark in found if self._holds(mark, progress)), None)
         if found and self.mark is None:
             self.remove()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+from contextlib import suppress
 
 import psutil
 import requests
@@ -40,7 +41,8 @@ def test_it_starts_again_after_everything_was_killed(start_instance: StartInstan
     first = start_instance()
     first.wait_until_it_serves()
     for process in first.tree():
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     first.process.wait(10)
     start_instance().wait_until_it_serves()
 

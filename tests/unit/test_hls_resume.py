@@ -227,6 +227,17 @@ def test_a_record_that_outran_the_disk_gives_way_to_the_one_before(
     assert (found.path.read_bytes(), found.resumed) == (broken_stream, True)
 
 
+def test_a_record_behind_the_whole_one_counts_for_nothing(
+    origin: Origin, get: Get, folder: Path, broken_stream: bytes
+) -> None:
+    """Killed between the last writing of the one and the removal of the other."""
+    behind = (folder / "stream.json").read_bytes()
+    get()
+    (folder / "stream-recent.json").write_bytes(behind)
+    found = get()
+    assert (found.path.read_bytes(), found.expected_duration) == (broken_stream, 30.0)
+
+
 def test_a_full_disk_within_a_segment_leaves_whole_ones(origin: Origin, folder: Path) -> None:
     content = stream(origin, 60)
     limited = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))\n" + KILLED_AT_RANDOM
