@@ -21,6 +21,7 @@ from tests.servers.hub.xet_formats import (
     Segment,
     Shard,
     ShardFile,
+    hash_text,
     read_shard,
     read_xorb,
     unpack,
@@ -91,8 +92,18 @@ class Cas:
                 self.files[file.hash] = file
                 if file.sha256:
                     repo.objects[file.sha256] = Object(XetContent(self, file), file.hash)
-            for xorb in shard.xorbs:
-                self.shared.update(dict.fromkeys(xorb.shared, shared))
+            for chunk in _to_share(shard):
+                self.shared[chunk] = shared
+
+
+def _to_share(shard: Shard) -> Iterator[str]:
+    """The chunks by which others may find the shard: those marked, and the first one of every file."""
+    xorbs = {xorb.hash: xorb for xorb in shard.xorbs}
+    for xorb in shard.xorbs:
+        yield from xorb.shared
+    for file in shard.files:
+        if file.segments and (first := xorbs.get(file.segments[0].xorb)):
+            yield hash_text(first.chunks[file.segments[0].start])
 
 
 class XetContent:
@@ -193,6 +204,20 @@ def shard(request: Request) -> Answer:
     lines = [{"type": "validating", "verified": 1, "total": 1}, {"type": "result"}]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     return Answer(headers={"Content-Type": "application/x-ndjson"}, body=text.encode())
+
+
+@storage("grant", "POST", "/v1/xorb-grants/[a-z-]+/{hash}")
+def grant(request: Request) -> Answer:
+    """A signed place to send a xorb to: not offered, so that the client sends it here."""
+    request.hub.cas.token_of(request, write=True)
+    raise Refused(404, "Not found")
+
+
+@storage("telemetry", "POST", "/v1/telemetry")
+def telemetry(request: Request) -> Answer:
+    """What the client tells of its transfer."""
+    request.hub.cas.token_of(request)
+    return answer_json({})
 
 
 @storage("reconstruction", "GET", "/v1/reconstructions/{hash}")

@@ -6,8 +6,9 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.client import HTTPMessage
-from typing import TYPE_CHECKING, Any, BinaryIO
+from email.message import Message
+from io import BufferedIOBase
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.servers.misbehaviour import Misbehaviour
@@ -49,7 +50,7 @@ def answer_json(value: Any, status: int = 200, headers: dict[str, str] | None = 
 class Body:
     """A request's body, with a Content-Length or in chunks (RFC 9112 §7.1). `arrived` is told of the bytes."""
 
-    def __init__(self, source: BinaryIO, headers: HTTPMessage, arrived: Callable[[int], None]) -> None:
+    def __init__(self, source: BufferedIOBase, headers: Message, arrived: Callable[[int], None]) -> None:
         self._source, self._arrived = source, arrived
         self._chunked = headers.get("Transfer-Encoding", "").lower() == "chunked"
         self._left = 0 if self._chunked else int(headers.get("Content-Length") or 0)
@@ -108,7 +109,7 @@ class Request:
     method: str
     path: str
     query: dict[str, str]
-    headers: HTTPMessage
+    headers: Message
     params: dict[str, str]
     body: Body
     user: User | None = None
@@ -172,12 +173,20 @@ class Routes:
 
 
 def find(routes: list[Route], method: str, path: str) -> tuple[Route, dict[str, str]]:
-    """The route of a path as it stands in the request line, and the decoded parts of it."""
+    """The route of a path as it stands in the request line, and the decoded parts of it; else the one that refuses."""
     for route in routes:
         match = route.pattern.fullmatch(path)
         if match and method in {route.method, "HEAD" if route.method == "GET" else route.method}:
             return route, {name: unquote(part) for name, part in match.groupdict().items() if part is not None}
+    return UNKNOWN, {}
+
+
+def _unknown(request: Request) -> Answer:
     raise Refused(404, "Sorry, we can't find the page you are looking for.")
+
+
+UNKNOWN = Route("unknown", "", re.compile(""), _unknown, "api", storage=False)
+"""For what nobody answers."""
 
 
 def split(target: str) -> tuple[str, dict[str, str]]:

@@ -23,7 +23,9 @@ GITATTRIBUTES = "".join(
 class Content(Protocol):
     """Bytes on this machine's disk."""
 
-    size: int
+    @property
+    def size(self) -> int:
+        """In bytes."""
 
     def read(self, start: int, end: int) -> Iterator[bytes]:
         """From `start` up to but without `end`."""

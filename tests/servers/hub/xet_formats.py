@@ -1,8 +1,8 @@
 """The two binary formats of Xet: xorbs, which hold chunks, and shards, which say what files are made of.
 
-<https://huggingface.co/docs/xet/xorb> and `/shard`, as in `xet_core_structures` of github.com/huggingface/xet-core. A hash
-is 32 bytes, written as four little-endian 64-bit words in hex. Hashes aren't computed anew (they are BLAKE3): what counts
-is the sha256 of the file that is rebuilt.
+<https://huggingface.co/docs/xet/xorb> and `/shard`, as in `xet_core_structures` of github.com/huggingface/xet-core.
+A hash is 32 bytes, written as four little-endian 64-bit words in hex. Hashes aren't computed anew (they are BLAKE3):
+what counts is the sha256 of the file that is rebuilt.
 """
 
 from __future__ import annotations
