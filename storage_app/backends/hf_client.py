@@ -79,12 +79,12 @@ class HubClient:
         """The repository with its user."""
         return f"{self.name}/{repo}"
 
-    def resolve_url(self, repo_id: str, path: str, revision: str = "main") -> str:
+    def resolve_url(self, repo_id: str, path: str) -> str:
         """Where the Hub serves a file, or redirects to who does."""
         from huggingface_hub import constants
 
         endpoint = self.place.endpoint.rstrip("/") or constants.ENDPOINT
-        return f"{endpoint}/datasets/{quote(repo_id)}/resolve/{quote(revision, safe='')}/{quote(path)}"
+        return f"{endpoint}/datasets/{quote(repo_id)}/resolve/main/{quote(path)}"
 
     def patiently(self, request: Callable[[], T]) -> T:
         """`request`, tried again for a while when the network or the Hub stumbles."""

@@ -28,11 +28,11 @@ class Reading:
         self.hub = hub
         self.repo_id = repo_id
         self.path = path
-        self._revision = "main"
+        self._etag: str | None = None
         self._signed: str | None = None
 
     def bytes(self, start: int, end: int | None) -> Iterator[bytes]:
-        """From `start` up to but without `end`, all from the same commit. Raises StorageErrors."""
+        """From `start` up to but without `end`, all of the same content. Raises StorageErrors."""
         position, failures = start, 0
         while end is None or position < end:
             before = position
@@ -84,18 +84,27 @@ class Reading:
 
     def _resolve(self, wanted: dict[str, str]) -> httpx2.Response:
         """Ask the Hub, then whom it names; our token never leaves the Hub's own origin."""
-        hub = url = self.hub.resolve_url(self.repo_id, self.path, self._revision)
+        hub = url = self.hub.resolve_url(self.repo_id, self.path)
         for _ in range(_HOPS):
             answer = _get(url, {**wanted, **self.hub.headers})
+            self._stay_with(answer)
             if not answer.has_redirect_location:
                 return answer
-            self._revision = answer.headers.get("X-Repo-Commit") or self._revision
             url = urljoin(url, answer.headers["Location"])
             answer.close()
             if urlsplit(url)[:2] != urlsplit(hub)[:2]:
                 self._signed = url
                 return _get(url, wanted, follow=True)
         raise StorageUnavailableError(f"Hugging Face sends requests for {self.path} round in circles.")
+
+    def _stay_with(self, answer: httpx2.Response) -> None:
+        """Raise StorageUnavailableError when the file has been replaced since its first bytes were read."""
+        etag = answer.headers.get("X-Linked-Etag") or answer.headers.get("ETag")
+        if answer.status_code < 400 and etag is not None:
+            if self._etag not in {None, etag}:
+                answer.close()
+                raise StorageUnavailableError(f"{self.path} of {self.repo_id} was replaced while it was being read.")
+            self._etag = etag
 
     def _check(self, answer: httpx2.Response) -> None:
         from huggingface_hub.utils._http import hf_raise_for_status
