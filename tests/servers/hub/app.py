@@ -47,6 +47,8 @@ class Hub:
         """Seconds for which a signed URL is good; at most 0 for one that has expired already."""
         self.token_lifetime = 3600
         """Seconds for which a Xet token is good; the client renews it half a minute before that."""
+        self.clock_ahead = 0.0
+        """Seconds by which the clock that its answers are dated by is ahead of this host's."""
         self.page_size = 1000
         self.multipart_over = 5_000_000_000
         """Bytes above which LFS sends parts of `part_size`."""

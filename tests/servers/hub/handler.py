@@ -51,6 +51,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_HEAD = do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - named by http.server
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Of the header Date, by a clock that may be wrong."""
+        return super().date_time_string((timestamp or time.time()) + self.server.hub.clock_ahead)
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Keep the tests' output quiet."""
 
