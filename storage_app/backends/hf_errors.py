@@ -33,7 +33,8 @@ SKEW = 300
 _FULL = re.compile(
     r"storage (limit|quota|space)|quota|exceeded|no (more )?(room|space)|upgrade (your|to)|payment", re.IGNORECASE
 )
-_MISMATCH = re.compile(r"(sha-?256|oid|hash|checksum|size)\b.*(mismatch|differ|not match|wrong|invalid)", re.IGNORECASE)
+_HASH = re.compile(r"\b(sha-?256|oid|hash|checksum|size)\b", re.IGNORECASE)
+_DIFFERS = re.compile(r"mismatch|differ|n.t match|not match|wrong|invalid", re.IGNORECASE)
 
 
 class CopyRefusedError(StorageUnavailableError):
@@ -116,7 +117,7 @@ def _answered(error: HfHubHTTPError, account: str) -> StorageError:
 def _in_the_way(status: int, account: str, words: str) -> StorageError:
     if status in {409, 412}:
         return StorageUnavailableError(f"Another commit to the same repository of {account} was in the way.")
-    if _MISMATCH.search(words):
+    if _HASH.search(words) and _DIFFERS.search(words):
         return ContentMismatchError(f"Hugging Face got other bytes than account {account} was sent{_quoted(words)}.")
     return StorageUnavailableError(f"Hugging Face answered {status} for account {account}{_quoted(words)}.")
 

@@ -55,12 +55,12 @@ class RepoUpload:
     def run(self) -> dict[str, StoredObject]:
         """What is stored at each path. Raises StorageErrors."""
         additions = {path: _addition(file) for path, file in self.files.items()}
-        card = _card()
-        self._ask_modes([*additions.values(), card])
+        description = card()
+        self._ask_modes([*additions.values(), description])
         new = [add for add in additions.values() if add._remote_oid is None or add._remote_oid != add._local_oid]
         sent = self._send([self.files[add.path_in_repo] for add in new if add._upload_mode == "lfs"], new)
         if new:
-            self._commit([*new, *([card] if card._remote_oid is None else [])])
+            self._commit([*new, *([description] if description._remote_oid is None else [])])
         found = confirm(self.hub, self.repo_id, list(self.files.values()), sent, _local_tail)
         for path, file in self.files.items():
             self.meter.at(f"{self.repo_id} {path}", 0 if path in sent else file.size)
@@ -229,7 +229,8 @@ def _addition(file: FileToPut) -> CommitOperationAdd:
     return addition
 
 
-def _card() -> CommitOperationAdd:
+def card() -> CommitOperationAdd:
+    """What says to people what the repository is."""
     from huggingface_hub import CommitOperationAdd
 
     return CommitOperationAdd(path_in_repo=CARD, path_or_fileobj=_CARD_TEXT.encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from storage_app.backends import hf_chunks
 from storage_app.backends.base import (
@@ -27,9 +27,10 @@ from storage_app.backends.hf_client import DATASET, HubClient, HubPlace, checked
 from storage_app.backends.hf_errors import CopyRefusedError, translated
 from storage_app.backends.hf_meter import Meter
 from storage_app.backends.hf_reading import Reading
-from storage_app.backends.hf_upload import CARD, RepoUpload, commit, confirm, entries, make_repo
+from storage_app.backends.hf_upload import CARD, RepoUpload, card, commit, confirm, entries, make_repo
 
 if TYPE_CHECKING:
+    from huggingface_hub import CommitOperationAdd
     from huggingface_hub.hf_api import LFSFileInfo, RepoFile, RepoStorageInfo
 
 log = logging.getLogger(__name__)
@@ -99,16 +100,23 @@ class HuggingFaceBackend:
     def _copy(self, source: str, target: str, other: HuggingFaceBackend, file: FileToPut) -> StoredObject | None:
         from huggingface_hub import CommitOperationCopy
 
+        operations: Sequence[Any] = [
+            CommitOperationCopy(file.path, file.path, src_repo_id=source, src_repo_type=DATASET),
+            *self._missing_card(target),
+        ]
         try:
-            entries(self.hub, target, [file.path])
-        except ObjectMissingError:
-            make_repo(self.hub, target)
-        operation = CommitOperationCopy(file.path, file.path, src_repo_id=source, src_repo_type=DATASET)
-        try:
-            commit(self.hub, target, [operation], f"Store {file.path}", lambda: self._can_copy(target, file))
+            commit(self.hub, target, operations, f"Store {file.path}", lambda: self._can_copy(target, file))
         except CopyRefusedError:
             return None
         return confirm(self.hub, target, [file], {}, other.tail)[file.path]
+
+    def _missing_card(self, repo_id: str) -> Sequence[CommitOperationAdd]:
+        """What describes the repository, if nothing does; the repository is made if it isn't there."""
+        try:
+            return [] if entries(self.hub, repo_id, [CARD]) else [card()]
+        except ObjectMissingError:
+            make_repo(self.hub, repo_id)
+            return [card()]
 
     def tail(self, file: FileToPut, start: int) -> bytes:
         """The stored bytes from `start` to the end."""
