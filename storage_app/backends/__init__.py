@@ -5,8 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from storage_app.backends.base import Backend
+from storage_app.backends.hf_client import HubPlace
+from storage_app.backends.huggingface import HuggingFaceBackend
 from storage_app.backends.local import LocalBackend
+from storage_app.credentials import secret_of
 
 if TYPE_CHECKING:
     from storage_app.models import StorageAccount
@@ -14,4 +19,19 @@ if TYPE_CHECKING:
 
 def backend_for(account: StorageAccount) -> Backend:
     """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had."""
+    if account.kind == "huggingface":
+        return HuggingFaceBackend(hub_place(account))
     return LocalBackend(Path(account.root))
+
+
+def hub_place(account: StorageAccount) -> HubPlace:
+    """What the Hugging Face backend needs to know of an account. Raises StorageAuthError."""
+    return HubPlace(
+        endpoint=account.endpoint,
+        username=account.username,
+        token=secret_of(account).strip(),
+        prefix=settings.HF_REPO_PREFIX,
+        visibility=settings.HF_REPO_VISIBILITY,
+        timeout=settings.STORAGE_TIMEOUT,
+        memory_folder=settings.UPLOADS_DIR,
+    )

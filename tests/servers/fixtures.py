@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.hub import Hub
 from tests.servers.origin import Origin
 from tests.servers.videos import Videos
 
@@ -23,4 +24,11 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
     folder = tmp_path / "origin"
     folder.mkdir()
     with Origin(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A Hugging Face Hub with no account; see `Hub.add_user`."""
+    with Hub(tmp_path / "hub") as running:
         yield running
