@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from storage_app.backends.base import Backend
 from storage_app.backends.local import LocalBackend
+from storage_app.credentials import secret_of
 
 if TYPE_CHECKING:
     from storage_app.models import StorageAccount
@@ -14,4 +17,26 @@ if TYPE_CHECKING:
 
 def backend_for(account: StorageAccount) -> Backend:
     """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had."""
+    if account.kind == "s3":
+        return _s3(account)
     return LocalBackend(Path(account.root))
+
+
+def _s3(account: StorageAccount) -> Backend:
+    from storage_app.backends.s3 import Bucket, S3Backend
+
+    return S3Backend(
+        Bucket(
+            endpoint=account.endpoint,
+            bucket=account.bucket,
+            region=account.region,
+            access_key=account.access_key,
+            secret_key=secret_of(account),
+            addressing=account.addressing,
+            encryption=account.encryption,
+            public_url=account.public_url,
+            prefix=settings.HF_REPO_PREFIX,
+            timeout=settings.STORAGE_TIMEOUT,
+            memory_folder=settings.UPLOADS_DIR,
+        )
+    )
