@@ -21,6 +21,8 @@ def backend_for(account: StorageAccount) -> Backend:
     """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had."""
     if account.kind == "huggingface":
         return HuggingFaceBackend(hub_place(account))
+    if account.kind == "s3":
+        return _s3(account)
     return LocalBackend(Path(account.root))
 
 
@@ -34,4 +36,24 @@ def hub_place(account: StorageAccount) -> HubPlace:
         visibility=settings.HF_REPO_VISIBILITY,
         timeout=settings.STORAGE_TIMEOUT,
         memory_folder=settings.UPLOADS_DIR,
+    )
+
+
+def _s3(account: StorageAccount) -> Backend:
+    from storage_app.backends.s3 import Bucket, S3Backend
+
+    return S3Backend(
+        Bucket(
+            endpoint=account.endpoint,
+            bucket=account.bucket,
+            region=account.region,
+            access_key=account.access_key,
+            secret_key=secret_of(account),
+            addressing=account.addressing,
+            encryption=account.encryption,
+            public_url=account.public_url,
+            prefix=settings.HF_REPO_PREFIX,
+            timeout=settings.STORAGE_TIMEOUT,
+            memory_folder=settings.UPLOADS_DIR,
+        )
     )
