@@ -14,7 +14,7 @@ from django.db.models import Case, IntegerField, When
 
 from archive_site.safe_http import display_url
 from queue_app import queue, scratch
-from queue_app.artifact import Artifact, folder_of
+from queue_app.artifact import Artifact, folder_of, key_of, own_place
 from queue_app.copying import Copying, FileToStore
 from queue_app.heartbeat import Heartbeat
 from queue_app.models import VideoQueue
@@ -69,8 +69,8 @@ def store_and_publish(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> No
     Raises ArtifactLost, StorageError and Cancelled.
     """
     artifact, folder = Artifact.of(job), folder_of(job)
-    key = VideoKey(job.mal_id, job.episode, job.provider, job.resolution)
-    own = Place(key.repo(settings.HF_REPO_PREFIX), key.path(settings.HF_FILE_SALT))
+    key = key_of(job)
+    own = own_place(key)
     place = through_outages(lambda: queue.settle_content(lease, own, artifact.sha256))
     if place is None:
         log.info("%s: the same content is being stored by another job; this one waits for it.", job)
