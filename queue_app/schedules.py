@@ -9,6 +9,10 @@ SCHEDULES: tuple[tuple[str, str, str, int | None], ...] = (
     ("Purge old history", "queue_app.tasks.purge", "H", None),
     ("Forget old idempotency keys", "queue_app.tasks.forget_answers", "H", None),
     ("Forget workers long gone", "queue_app.tasks.forget_workers", "D", None),
+    ("Measure the accounts", "queue_app.tasks.measure_accounts", "H", None),
+    ("Reconcile the accounts", "queue_app.tasks.reconcile_accounts", "D", None),
+    ("Scrub the copies", "queue_app.tasks.scrub_copies", "I", 10),
+    ("Purge the store's history", "queue_app.tasks.purge_store_history", "D", None),
 )
 """Name, function, django-q2's schedule type (I: every so many minutes, H: hourly, D: daily), minutes."""
 

@@ -2,7 +2,8 @@
 visible in the admin.
 
 What must not wait for a chore is done by every worker itself, every few seconds: taking back expired leases, removing
-files that belong to no job (queue_app/worker.py).
+files that belong to no job (queue_app/worker.py). What has to be done at the store is only asked for here: the keepers
+do it (storage_app/upkeep), and what changes of accounts and policies call for they notice by themselves.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from django.db.models.functions import Now
 from queue_app import queue
 from queue_app.idempotency import KEPT
 from queue_app.models import RememberedAnswer, Worker
+from storage_app.upkeep import history, scrub
+from storage_app.upkeep.measure import measure_all
+from storage_app.upkeep.reconcile import reconcile_all
 
 log = logging.getLogger(__name__)
 
@@ -52,3 +56,23 @@ def forget_answers() -> int:
     while batch := list(RememberedAnswer.objects.filter(at__lt=Now() - KEPT).values_list("pk", flat=True)[:BATCH]):
         removed += RememberedAnswer.objects.filter(pk__in=batch).delete()[0]
     return removed
+
+
+def measure_accounts() -> int:
+    """Ask every account how full it is; how many."""
+    return measure_all()
+
+
+def reconcile_accounts() -> int:
+    """Have what every account holds compared with the tables; how many."""
+    return reconcile_all()
+
+
+def scrub_copies() -> int:
+    """Have the copies read back that were looked at longest ago, within the accounts' budgets; how many."""
+    return scrub.ask()
+
+
+def purge_store_history() -> int:
+    """Remove the store's events that are older than RETENTION_EVENTS_DAYS, and thin out old measurements; how many."""
+    return history.purge(timedelta(days=settings.RETENTION_EVENTS_DAYS), BATCH)

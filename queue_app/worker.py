@@ -1,4 +1,4 @@
-"""The worker of one host: its name, its two lanes, its heartbeat, and an orderly end."""
+"""The worker of one host: its name, its lanes and its keeper, its heartbeat, and an orderly end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from django.db.models.functions import Now
 
 from archive_site import __version__
 from queue_app import queue, scratch
-from queue_app.lanes import CHORES, LaneProcess
+from queue_app.lanes import CHORES, KeeperProcess, LaneProcess
 from queue_app.models import Worker
 from queue_app.patience import through_outages
 from queue_app.quarantine import forget_old
@@ -41,7 +41,8 @@ class ArchiveWorker:
 
     def __init__(self, worker_id: str) -> None:
         self.id = worker_id
-        self.lanes = [LaneProcess(lane, worker_id) for lane in (*Lane.values, CHORES)]
+        lanes = [LaneProcess(lane, worker_id) for lane in (*Lane.values, CHORES)]
+        self.lanes: list[LaneProcess | KeeperProcess] = [*lanes, KeeperProcess(worker_id)]
         self._stop = threading.Event()
         self._signals = 0
         self._heartbeat_at = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from storage_app.models.account import AccountKind, Addressing, CapacitySample, StorageAccount
 from storage_app.models.file import Replica, StoredFile
+from storage_app.models.mark import ScrubDay, UpkeepMark
 from storage_app.models.rules import PlacementPolicy, Reservation, RetentionRule
 from storage_app.models.upkeep import Orphan, StorageEvent, StorageTask, TaskKind, Tombstone
 from storage_app.models.video import Sidecar, SidecarKind, VideoStore
@@ -17,6 +18,7 @@ __all__ = [
     "Replica",
     "Reservation",
     "RetentionRule",
+    "ScrubDay",
     "Sidecar",
     "SidecarKind",
     "StorageAccount",
@@ -25,5 +27,6 @@ __all__ = [
     "StoredFile",
     "TaskKind",
     "Tombstone",
+    "UpkeepMark",
     "VideoStore",
 ]

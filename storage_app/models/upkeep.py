@@ -19,6 +19,7 @@ class TaskKind(models.TextChoices):
     REMOVE = "remove", "Remove"  # an object of an account
     RECONCILE = "reconcile", "Reconcile"  # an account: its list against the tables, both ways
     MEASURE = "measure", "Measure"  # an account: used and free bytes
+    MANIFEST = "manifest", "Write manifest"  # a video's file: its videos' manifests anew
 
 
 class StorageTask(models.Model):
