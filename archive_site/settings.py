@@ -12,7 +12,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from archive_site import embedded_postgres, env
+from archive_site import account_env, embedded_postgres, env
 from archive_site.proxy_route import Proxy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -93,9 +93,10 @@ UPLOADS_DIR = REELKEEP_DATA / "uploads"
 STORAGE_TIMEOUT = env.number("STORAGE_TIMEOUT", 60.0, minimum=1)
 SEND_AHEAD = env.boolean("SEND_AHEAD", default=True)
 SCRUB_BYTES_PER_DAY = env.integer("SCRUB_BYTES_PER_DAY", 100 * 1024**3)
-LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_STORAGE_PATHS")] or [
-    REELKEEP_DATA / "storage" / "1"
-]
+LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_STORAGE_PATHS")]
+LOCAL_STORAGE_DEFAULT = REELKEEP_DATA / "storage" / "1"  # where there is no account at all
+HUB_ACCOUNTS = account_env.hub_accounts(REELKEEP_DATA)
+BUCKET_ACCOUNTS = account_env.bucket_accounts(REELKEEP_DATA)
 
 # --- Transcription ----------------------------------------------------------------------------------------------------
 ENGINE_SHARED_SECRET = env.secret("ENGINE_SHARED_SECRET", REELKEEP_DATA)

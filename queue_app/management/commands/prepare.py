@@ -10,19 +10,22 @@ from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
-from storage_app.accounts import ensure_local_accounts
+from storage_app.accounts import ensure_accounts, place_of
 
 
 class Command(BaseCommand):
     """Harmless to run again: what is there already is left alone."""
 
-    help = "Migrate the database, make the first admin user and the local storage accounts."
+    help = "Migrate the database, make the first admin user and the storage accounts of the environment."
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         """Migrate, then make what is missing."""
         call_command("migrate", interactive=False, verbosity=0)
-        for account in ensure_local_accounts(settings.LOCAL_STORAGE_PATHS):
-            self.stdout.write(f"reelkeep: storage account {account} keeps its copies in {account.root}")
+        accounts = ensure_accounts()
+        for account in accounts.made:
+            self.stdout.write(f"reelkeep: made storage account {account}: {place_of(account)}")
+        for remark in accounts.remarks:
+            self.stderr.write(f"reelkeep: {remark}")
         self._ensure_admin()
 
     def _ensure_admin(self) -> None:
