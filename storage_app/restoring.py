@@ -193,8 +193,8 @@ def _add_files(wanted: Sequence[Found], batch: _Batch) -> None:
     StoredFile.objects.bulk_create(rows, ignore_conflicts=True)
     places = {(entry.repo, entry.path, entry.sha256): entry for entry in facts}
     for file in StoredFile.objects.filter(path__in={entry.path for entry in facts}):
-        if entry := places.get((file.repo, file.path, file.sha256)):
-            batch.files[entry] = file
+        if known := places.get((file.repo, file.path, file.sha256)):
+            batch.files[known] = file
 
 
 def _add_replicas(batch: _Batch, *, written: bool) -> None:
