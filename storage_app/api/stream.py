@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from storage_app.deletion import tombstone_of
 from storage_app.key_rules import filter_by, parse_key
 from storage_app.models import StoredFile, VideoStore
 from storage_app.naming import VideoKey
@@ -62,6 +63,7 @@ class StreamView(APIView):
             (206, "video/mp4"): bytes,
             304: None,
             404: dict,
+            410: dict,
             416: dict,
             503: dict,
         },
@@ -102,6 +104,9 @@ class StreamView(APIView):
 
     def _not_archived(self, key: VideoKey | None) -> Response:
         status = self.queue_status(key) if key and self.queue_status else None
+        if key and status in {None, "failed", "cancelled"} and (grave := tombstone_of(key)):
+            gone = {"detail": "This video was deleted. Asking for it anew archives it again.", "deleted": True}
+            return Response({**gone, "deleted_at": grave.deleted_at, "queued": False, "status": status}, status=410)
         if status is None:
             text = "This video is not archived, and nobody has asked for it."
         elif status in {"failed", "cancelled"}:
