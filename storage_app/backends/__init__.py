@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from django.conf import settings
+
 from storage_app.backends.base import Backend
 from storage_app.backends.local import LocalBackend
 
@@ -12,6 +14,14 @@ if TYPE_CHECKING:
     from storage_app.models import StorageAccount
 
 
-def backend_for(account: StorageAccount) -> Backend:
-    """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had."""
-    return LocalBackend(Path(account.root))
+def backend_for(account: StorageAccount, *, in_use: bool | None = None) -> Backend:
+    """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had.
+
+    `in_use` says whether it is known to hold copies; the database is asked when the caller doesn't know.
+    """
+    return _local(account, in_use)
+
+
+def _local(account: StorageAccount, in_use: bool | None) -> LocalBackend:
+    known = account.replicas.exists() if in_use is None else in_use
+    return LocalBackend(Path(account.root), prefix=settings.HF_REPO_PREFIX, in_use=known)
