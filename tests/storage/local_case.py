@@ -19,7 +19,7 @@ _IGNORES_PERMISSIONS = 1 << 1 | 1 << 2  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
 class LocalCase:
     """Real folders and real limits of the kernel; works for any user, root included."""
 
-    secrets = ()
+    secrets: tuple[str, ...] = ()
     copies = True
 
     def __init__(self, folder: Path) -> None:
