@@ -133,10 +133,9 @@ def etag_of(found: os.stat_result) -> str:
 def open_regular(root: Path, path: Path) -> BinaryIO:
     """Open a file below `root` to read it. Raises OSError, also for what is no ordinary file."""
     descriptor = os.open(confined(root, path), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    file = os.fdopen(descriptor, "rb")
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return file
-    file.close()
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
     raise FileNotFoundError(errno.ENOENT, "It is not a file", str(path))
 
 
