@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
@@ -12,9 +12,9 @@ from django.urls import URLPattern, path
 
 from archive_site.admin_parts import ReadOnlyAdmin
 from storage_app.models import Sidecar
-from storage_app.playback.copies import CopyReader, NoCopyLeft
+from storage_app.playback.copies import Copy, CopyReader, NoCopyLeft
 from storage_app.playback.ranges import ByteRange
-from storage_app.replicas import copy_paths
+from storage_app.replicas import copies_of
 
 
 @admin.register(Sidecar)
@@ -41,12 +41,12 @@ class SidecarAdmin(ReadOnlyAdmin[Sidecar]):
             "X-Content-Type-Options": "nosniff",
             "Content-Security-Policy": "default-src 'none'; sandbox",
         }
-        return HttpResponse(_content(copy_paths(file), file.size), headers=headers)
+        return HttpResponse(_content(copies_of(file), file.size), headers=headers)
 
 
-def _content(paths: Any, size: int) -> bytes:
+def _content(copies: Sequence[Copy], size: int) -> bytes:
     try:
-        reader = CopyReader(paths, size, ByteRange(0, size))
+        reader = CopyReader(copies, size, ByteRange(0, size))
         try:
             return b"".join(iter(reader.read, b""))
         finally:

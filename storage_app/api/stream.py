@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from django.core.handlers.asgi import ASGIRequest
@@ -21,9 +20,9 @@ from storage_app.deletion import tombstone_of
 from storage_app.key_rules import filter_by, parse_key
 from storage_app.models import StoredFile, VideoStore
 from storage_app.naming import VideoKey
-from storage_app.playback.copies import AsyncBody, Body, CopyReader, NoCopyLeft
+from storage_app.playback.copies import AsyncBody, Body, Copy, CopyReader, NoCopyLeft, any_present
 from storage_app.playback.ranges import ByteRange, Unsatisfiable, parse_range, range_applies
-from storage_app.replicas import copy_paths
+from storage_app.replicas import copies_of
 
 QueueStatus = Callable[[VideoKey], str | None]
 
@@ -78,11 +77,11 @@ class StreamView(APIView):
             return self._not_archived(key)
         if video.stored_file is None:
             return _no_copy()
-        paths = copy_paths(video.stored_file, primary=video.hf_account)
+        copies = copies_of(video.stored_file, primary=video.hf_account)
         # A viewer stays for hours; the database's connection must not wait for the end of the response.
         if not connection.in_atomic_block:
             connection.close()
-        return _serve(request._request, video, video.stored_file, paths)
+        return _serve(request._request, video, video.stored_file, copies)
 
     def head(
         self, request: Request, mal_id: str, episode: str, provider: str, resolution: str | None = None
@@ -127,7 +126,7 @@ def _find(key: VideoKey) -> VideoStore | None:
     return VideoStore.objects.select_related("stored_file").filter(**filter_by(key)).first()
 
 
-def _serve(request: HttpRequest, video: VideoStore, file: StoredFile, paths: list[Path]) -> HttpResponseBase:
+def _serve(request: HttpRequest, video: VideoStore, file: StoredFile, copies: list[Copy]) -> HttpResponseBase:
     modified = int(video.created_at.timestamp())
     headers = {
         "Accept-Ranges": "bytes",
@@ -151,24 +150,23 @@ def _serve(request: HttpRequest, video: VideoStore, file: StoredFile, paths: lis
         headers["Content-Range"] = part.content_range(file.size)
     wanted = part or ByteRange(0, file.size)
     headers["Content-Length"] = str(wanted.length)
-    return _answer(request, paths, file.size, wanted, 206 if part else 200, headers)
+    return _answer(request, copies, file.size, wanted, 206 if part else 200, headers)
 
 
 def _answer(
     request: HttpRequest,
-    paths: list[Path],
+    copies: list[Copy],
     size: int,
     wanted: ByteRange,
     status: int,
     headers: dict[str, str],
 ) -> HttpResponseBase:
+    if request.method == "HEAD":
+        return HttpResponse(status=status, headers=headers) if any_present(copies, size) else _no_copy()
     try:
-        reader = CopyReader(paths, size, wanted)
+        reader = CopyReader(copies, size, wanted)
     except NoCopyLeft:
         return _no_copy()
-    if request.method == "HEAD":
-        reader.close()
-        return HttpResponse(status=status, headers=headers)
     body = AsyncBody(reader) if isinstance(request, ASGIRequest) else Body(reader)
     return StreamingHttpResponse(body, status=status, headers=headers)
 

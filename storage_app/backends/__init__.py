@@ -17,13 +17,21 @@ if TYPE_CHECKING:
     from storage_app.models import StorageAccount
 
 
-def backend_for(account: StorageAccount) -> Backend:
-    """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had."""
+def backend_for(account: StorageAccount, *, in_use: bool | None = None) -> Backend:
+    """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had.
+
+    `in_use` says whether it is known to hold copies; the database is asked when the caller doesn't know.
+    """
     if account.kind == "huggingface":
         return HuggingFaceBackend(hub_place(account))
     if account.kind == "s3":
         return _s3(account)
-    return LocalBackend(Path(account.root))
+    return _local(account, in_use)
+
+
+def _local(account: StorageAccount, in_use: bool | None) -> LocalBackend:
+    known = account.replicas.exists() if in_use is None else in_use
+    return LocalBackend(Path(account.root), prefix=settings.HF_REPO_PREFIX, in_use=known)
 
 
 def hub_place(account: StorageAccount) -> HubPlace:

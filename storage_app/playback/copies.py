@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
-from pathlib import Path
-from typing import BinaryIO
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
 
+from storage_app.backends.base import Backend, ContentMismatchError, StorageError
+from storage_app.backends.local import LocalBackend
 from storage_app.playback.ranges import ByteRange
 
 CHUNK_BYTES = 512 * 1024
@@ -21,62 +25,207 @@ class NoCopyLeft(Exception):
     """No copy can be read: each is missing, has the wrong size or fails."""
 
 
-class CopyReader:
-    """Reads `wanted` from the first of `paths` that holds a file of `size` bytes. Raises NoCopyLeft."""
+class Source(Protocol):
+    """An open copy. `read` raises StorageError and OSError; it and `close` are never called at the same time."""
 
-    def __init__(self, paths: Sequence[Path], size: int, wanted: ByteRange) -> None:
-        self._paths = iter(paths)
+    def read(self, length: int, /) -> bytes:
+        """Up to `length` further bytes; empty at the end."""
+
+    def close(self) -> None:
+        """Let go of it; harmless to repeat."""
+
+
+class Copy(Protocol):
+    """One copy of a file. `str()` of it names it to operators."""
+
+    def present(self, size: int) -> bool:
+        """Does it seem to be there with `size` bytes? As far as this host can tell without connecting to anybody."""
+
+    def open(self, wanted: ByteRange, size: int) -> Source:
+        """These bytes of it. Raises StorageError, also when it hasn't `size` bytes in all, and OSError."""
+
+
+@dataclass(frozen=True)
+class LocalCopy:
+    """A copy in a folder of this host."""
+
+    name: str
+    backend: LocalBackend
+    repo: str
+    path: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def present(self, size: int) -> bool:
+        """See Copy.present."""
+        try:
+            self.open(ByteRange(0, 0), size).close()
+        except (OSError, StorageError) as error:
+            _left_out(self, error)
+            return False
+        return True
+
+    def open(self, wanted: ByteRange, size: int) -> Source:
+        """See Copy.open."""
+        file = self.backend.open_file(self.repo, self.path)
+        found = os.fstat(file.fileno()).st_size
+        if found != size:
+            file.close()
+            raise ContentMismatchError(f"It has {found} bytes, not {size}.")
+        file.seek(wanted.start)
+        return file
+
+
+@dataclass(frozen=True)
+class RemoteCopy:
+    """A copy on an account elsewhere. `connect` makes the backend, which is only done when the copy is opened."""
+
+    name: str
+    connect: Callable[[], Backend]
+    repo: str
+    path: str
+    sha256: str
+    replica: UUID
+
+    def __str__(self) -> str:
+        return self.name
+
+    def present(self, size: int) -> bool:
+        """True: who wants to know better opens it."""
+        return True
+
+    def open(self, wanted: ByteRange, size: int) -> Source:
+        """See Copy.open. What the account says of the object is asked for first, and believed for five minutes."""
+        backend = self.connect()
+        if not _known.is_good(self.replica):
+            found = backend.stat(self.repo, self.path)
+            if found.size != size or found.sha256 not in {None, self.sha256}:
+                raise ContentMismatchError(f"The account has something else there, of {found.size} bytes.")
+            _known.good(self.replica)
+        return _Pieces(backend.open(self.repo, self.path, wanted.start, wanted.stop))
+
+
+class _Pieces:
+    """What a backend sends, read as if it were a file. The first piece is fetched at once: then the account answers."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._rest = memoryview(next(pieces, b""))
+
+    def read(self, length: int) -> bytes:
+        """See Source.read."""
+        while not self._rest:
+            try:
+                self._rest = memoryview(next(self._pieces))
+            except StopIteration:
+                return b""
+        piece, self._rest = self._rest[:length], self._rest[length:]
+        return bytes(piece)
+
+    def close(self) -> None:
+        """Ends the connection: backends send from generators, which let go of it then."""
+        self._rest = memoryview(b"")
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+
+class _Known:
+    """Copies that were found to be as they should a moment ago: seeking in a video opens its copy again and again."""
+
+    _SECONDS = 300.0
+    _MOST = 10_000
+
+    def __init__(self) -> None:
+        self._until: dict[UUID, float] = {}
+
+    def is_good(self, replica: UUID) -> bool:
+        """Was it, in the last five minutes?"""
+        return self._until.get(replica, 0.0) > time.monotonic()
+
+    def good(self, replica: UUID) -> None:
+        """It is."""
+        if len(self._until) >= self._MOST:
+            self._until.clear()
+        self._until[replica] = time.monotonic() + self._SECONDS
+
+
+_known = _Known()
+
+
+class CopyReader:
+    """Reads `wanted` from the first of `copies` that holds a file of `size` bytes. Raises NoCopyLeft.
+
+    It may be closed by one thread while another one reads: then the copy is let go of when that has come back.
+    """
+
+    def __init__(self, copies: Sequence[Copy], size: int, wanted: ByteRange) -> None:
+        self._copies = iter(copies)
         self._size = size
         self._position = wanted.start
         self._stop = wanted.stop
-        self._file = self._next_copy()
+        self._busy = threading.Lock()
+        self._over = False
+        self.closed = False
+        """Has the copy been let go of?"""
+        self._copy, self._source = self._next_copy()
 
     def read(self) -> bytes:
-        """The next piece; empty at the end. Raises NoCopyLeft."""
-        wanted = min(CHUNK_BYTES, self._stop - self._position)
-        while wanted:
+        """The next piece; empty at the end, and once it is closed. Raises NoCopyLeft."""
+        try:
+            with self._busy:
+                return b"" if self._over else self._read()
+        finally:
+            if self._over:
+                self.close()
+
+    def close(self) -> None:
+        """Reading is over."""
+        self._over = True
+        if self._busy.acquire(blocking=False):
+            try:
+                self._source.close()
+                self.closed = True
+            finally:
+                self._busy.release()
+
+    def _read(self) -> bytes:
+        while wanted := min(CHUNK_BYTES, self._stop - self._position):
             piece = self._read_from_copy(wanted)
             if piece:
                 self._position += len(piece)
                 return piece
-            self.close()
-            self._file = self._next_copy()
+            self._source.close()
+            self._copy, self._source = self._next_copy()
         return b""
-
-    def close(self) -> None:
-        """Close the file; reading is over."""
-        self._file.close()
-
-    @property
-    def closed(self) -> bool:
-        """Is the file closed?"""
-        return self._file.closed
 
     def _read_from_copy(self, length: int) -> bytes:
         try:
-            piece = self._file.read(length)
-        except OSError as error:
-            logger.warning("A copy fails at byte %d (%s); going on with the next.", self._position, error.strerror)
+            piece = self._source.read(length)
+        except (OSError, StorageError) as error:
+            logger.warning("%s fails at byte %d: %s Going on with the next.", self._copy, self._position, error)
             return b""
         if not piece:
-            logger.warning("A copy ends at byte %d of %d; going on with the next.", self._position, self._size)
+            logger.warning("%s ends at byte %d of %d. Going on with the next.", self._copy, self._position, self._size)
         return piece
 
-    def _next_copy(self) -> BinaryIO:
-        for path in self._paths:
+    def _next_copy(self) -> tuple[Copy, Source]:
+        for copy in self._copies:
             try:
-                return self._open(path)
-            except OSError as error:
-                logger.warning("%s is left out: %s. Its account needs a look.", path, error.strerror or error)
+                return copy, copy.open(ByteRange(self._position, self._stop), self._size)
+            except (OSError, StorageError) as error:
+                _left_out(copy, error)
         raise NoCopyLeft
 
-    def _open(self, path: Path) -> BinaryIO:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_size != self._size:
-            raise OSError(f"not a file of {self._size} bytes")
-        file = path.open("rb")
-        file.seek(self._position, os.SEEK_SET)
-        return file
+
+def any_present(copies: Sequence[Copy], size: int) -> bool:
+    """Is there a copy that can be opened, as far as this host can tell without connecting to anybody?"""
+    return any(copy.present(size) for copy in copies)
+
+
+def _left_out(copy: Copy, error: Exception) -> None:
+    logger.warning("%s is left out: %s Its account needs a look.", copy, error)
 
 
 class Body:
@@ -98,7 +247,7 @@ class Body:
 
 
 class AsyncBody:
-    """The same for ASGI: files are read in threads, the event loop never waits for a disk."""
+    """The same for ASGI: copies are read in threads, the event loop never waits for a disk or an account."""
 
     def __init__(self, reader: CopyReader) -> None:
         self._reader = reader

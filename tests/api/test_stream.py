@@ -11,9 +11,10 @@ from django.http import StreamingHttpResponse
 from django.test import AsyncClient, Client
 
 from queue_app.queue import enqueue_video
+from storage_app.backends.local import LocalBackend
 from storage_app.models import Replica, StorageAccount, VideoStore
 from storage_app.naming import VideoKey
-from storage_app.playback.copies import AsyncBody, CopyReader, NoCopyLeft
+from storage_app.playback.copies import AsyncBody, CopyReader, LocalCopy, NoCopyLeft
 from storage_app.playback.ranges import ByteRange
 from tests.archive import CONTENT, KEY, archive, copy_of, make_account
 
@@ -202,25 +203,38 @@ def test_it_takes_two_queries(video: VideoStore, django_assert_num_queries: Any)
         body(get())
 
 
+def lying(folder: Path) -> tuple[LocalCopy, Path]:
+    """A copy in this folder, and its file."""
+    place = folder / "weaboo-1" / "v.mp4"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(CONTENT)
+    return LocalCopy(folder.name, LocalBackend(folder), "weaboo-1", "v.mp4"), place
+
+
 def test_a_copy_that_is_cut_while_it_plays_is_continued_from_the_next(tmp_path: Path) -> None:
-    first, second = tmp_path / "1", tmp_path / "2"
-    first.write_bytes(CONTENT)
-    second.write_bytes(CONTENT)
+    (first, place), (second, _) = lying(tmp_path / "1"), lying(tmp_path / "2")
     reader = CopyReader([first, second], SIZE, ByteRange(3, SIZE - 3))
     read = reader.read()
-    first.open("r+b").truncate(len(read) + 3)
+    place.open("r+b").truncate(len(read) + 3)
     while piece := reader.read():
         read += piece
     assert read == CONTENT[3:-3]
 
 
 def test_when_the_last_copy_is_cut_the_answer_breaks_off_rather_than_lie(tmp_path: Path) -> None:
-    only = tmp_path / "1"
-    only.write_bytes(CONTENT)
+    only, place = lying(tmp_path / "1")
     reader = CopyReader([only], SIZE, ByteRange(0, SIZE))
-    only.open("r+b").truncate(0)
+    place.open("r+b").truncate(0)
     with pytest.raises(NoCopyLeft):
         b"".join(iter(reader.read, b""))
+
+
+def test_a_copy_whose_disk_is_not_mounted_is_passed_over(video: VideoStore, accounts: list[StorageAccount]) -> None:
+    root = Path(accounts[0].root)
+    root.rename(root.with_name("unmounted"))
+    root.mkdir()
+    assert body(get()) == CONTENT
+    assert get(method="head").status_code == 200
 
 
 # --- Under ASGI ---
@@ -240,9 +254,7 @@ def test_under_asgi_the_same_bytes_come(tmp_path: Path) -> None:
 
 
 def test_a_viewer_who_leaves_in_the_middle_leaves_no_open_file(db: None, tmp_path: Path) -> None:
-    place = tmp_path / "v"
-    place.write_bytes(CONTENT)
-    reader = CopyReader([place], SIZE, ByteRange(0, SIZE))
+    reader = CopyReader([lying(tmp_path / "1")[0]], SIZE, ByteRange(0, SIZE))
 
     async def leave() -> None:
         response = StreamingHttpResponse(AsyncBody(reader))
@@ -255,8 +267,6 @@ def test_a_viewer_who_leaves_in_the_middle_leaves_no_open_file(db: None, tmp_pat
 
 
 def test_a_viewer_who_leaves_before_the_first_byte_leaves_no_open_file(db: None, tmp_path: Path) -> None:
-    place = tmp_path / "v"
-    place.write_bytes(CONTENT)
-    reader = CopyReader([place], SIZE, ByteRange(0, SIZE))
+    reader = CopyReader([lying(tmp_path / "1")[0]], SIZE, ByteRange(0, SIZE))
     StreamingHttpResponse(AsyncBody(reader)).close()
     assert reader.closed

@@ -34,6 +34,16 @@ def files(backend: LocalBackend) -> list[str]:
     return sorted(str(path.relative_to(backend.root)) for path in backend.root.rglob("*") if path.is_file())
 
 
+def part_of(backend: LocalBackend, content: bytes) -> Path:
+    """What a killed put of r/a.mp4 left."""
+    folder = backend.local_path("r", "a.mp4").parent
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = hashlib.sha256(b"a.mp4").hexdigest()[:24]
+    left = folder / f".{mark}.{SHA256[:16]}.x1y2z3.part"
+    left.write_bytes(content)
+    return left
+
+
 def test_what_is_put_comes_out_again(backend: LocalBackend, source: Path) -> None:
     sent: list[int] = []
     put(backend, source, "weaboo-1", "1/ep1/a.mp4", SHA256, sent.append)
@@ -93,9 +103,7 @@ def test_a_folder_that_cannot_be_made_is_an_error_for_people(tmp_path: Path, sou
 
 
 def test_what_a_killed_copy_left_goes_with_the_next_one(backend: LocalBackend, source: Path) -> None:
-    left = backend.local_path("r", ".a.mp4.x1y2z3.part")
-    left.parent.mkdir(parents=True)
-    left.write_bytes(b"half")
+    part_of(backend, b"half")
     put(backend, source, "r", "a.mp4", SHA256, lambda _: None)
     assert files(backend) == ["r/a.mp4"]
 

@@ -1,0 +1,38 @@
+"""The kinds of account that the contract suite runs against. A further one is one more line in CASES."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from tests.storage.cases import Case, Desk
+from tests.storage.local_case import LocalCase
+
+Factory = Callable[[pytest.FixtureRequest, Path], AbstractContextManager[Case]]
+
+
+def _local(_request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[Case]:
+    return nullcontext(LocalCase(folder))
+
+
+CASES: dict[str, Factory] = {"local": _local}
+
+
+@pytest.fixture(params=list(CASES))
+def case(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Case]:
+    """An empty account of each kind in turn."""
+    folder = tmp_path / "case"
+    folder.mkdir()
+    with CASES[request.param](request, folder) as made:
+        yield made
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """Where files to put are made."""
+    folder = tmp_path / "desk"
+    folder.mkdir()
+    return Desk(folder)
