@@ -152,7 +152,8 @@ def _write_manifest(
     known = ("sha256", "size", "media", "proof")
     text = manifest.build(
         key,
-        place=video.place,
+        repo=video.place.repo,
+        path=video.place.path,
         content={**{name: video.content[name] for name in known}, "content_type": "video/mp4"},
         title=title,
         sidecars=[sidecar.described() for sidecar in sidecars],
@@ -160,6 +161,7 @@ def _write_manifest(
         stream_url=primary.stream_url,
         direct_url=primary.direct_url,
         source={"video_url": display_url(job.video_url), "page_url": job.page_url and display_url(job.page_url)},
+        archived_at=job.updated_at,  # it became an upload then: the same bytes at each try
     )
     path = folder / MANIFEST
     path.write_bytes(text)

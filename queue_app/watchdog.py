@@ -1,7 +1,7 @@
 """Notices a lane that claims jobs but never starts them.
 
 django-q2's worker processes share one lock around their queue. One that is killed while it waits for work takes the
-lock with it: the pool looks alive, and never takes another task (FINDINGS §6).
+lock with it: the pool looks alive, and never takes another task.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Datasets of a Hugging Face account as a storage account (FINDINGS §1; https://huggingface.co/docs/hub/storage-limits).
+"""Datasets of a Hugging Face account as a storage account (https://huggingface.co/docs/hub/storage-limits).
 
 One repository a work, `USERNAME/PREFIX-WORK`, one commit for the files of a `put`. Large files and everything that the
 Hub's rules say go by Xet, or by LFS where there is no Xet; small texts become ordinary git files.

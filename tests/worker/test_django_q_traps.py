@@ -1,4 +1,4 @@
-"""The traps of django-q2 that FINDINGS §6 names, each sprung on real processes."""
+"""The traps of django-q2 that docs/job-lifecycle.md tells of, each sprung on real processes."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from queue_app.migrations._sql import run_function
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('queue_app', '0004_sources_and_details'), ('storage_app', '0003_accounts_placement_and_upkeep'),
+        ('queue_app', '0005_several_accounts'),
     ]
 
     operations = [
