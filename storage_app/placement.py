@@ -28,6 +28,8 @@ class Placement:
     """Indexes of those of `accounts` that are paused."""
     full: frozenset[int] = frozenset()
     """Indexes of those of `accounts` that have neither room for the file nor a copy of it."""
+    others: tuple[StorageAccount, ...] = ()
+    """Accounts that the policy allows as well and that could take it, the best first: where one of `accounts` fails."""
 
     @property
     def open(self) -> tuple[StorageAccount, ...]:
@@ -97,7 +99,8 @@ def place(works: int | Iterable[int], size: int, *, have: Collection[int] = (), 
     if not candidates:
         raise StorageUnavailableError(_nobody(rules))
     wanted = rules.copies or len(candidates)
-    chosen = _choose(candidates, min(wanted, len(candidates)), size, spread=rules.spread)
+    ranked = _choose(candidates, len(candidates), size, spread=rules.spread)
+    chosen, others = ranked[:wanted], ranked[wanted:]
     chosen.sort(key=lambda c: (_rank(c, size), c.account.index))
     return Placement(
         accounts=tuple(c.account for c in chosen),
@@ -105,6 +108,7 @@ def place(works: int | Iterable[int], size: int, *, have: Collection[int] = (), 
         minimum=min(rules.minimum, len(candidates)),
         resting=frozenset(c.account.index for c in chosen if c.paused),
         full=frozenset(c.account.index for c in chosen if not c.holds and not c.has_room(size)),
+        others=tuple(c.account for c in others if c.holds or c.has_room(size)),
     )
 
 

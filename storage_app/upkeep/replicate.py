@@ -61,6 +61,8 @@ def _make_copies(file: StoredFile, target: Target, beat: Beat) -> None:
     if number > len(ready) and paused:
         first = min(paused, key=lambda account: account.paused_until or now())
         raise Postpone(f"Account {first} is paused: {first.pause_reason}", until=first.paused_until)
+    if number > len(ready) and target.full:
+        raise Postpone(f"Account {target.full[0]} has no room for it.", timedelta(hours=1))
 
 
 def _copy_to(accounts: Sequence[StorageAccount], number: int, file: StoredFile, beat: Beat) -> StorageError | None:

@@ -101,7 +101,7 @@ def _go_on(mark: UpkeepMark, world: _World) -> int:
 @dataclass(frozen=True)
 class _World:
     """The accounts and policies at a moment: for each policy the accounts that can take a copy now (`ready`), the
-    copies that are possible there, and those `everywhere` that the policy means, paused accounts included."""
+    copies that are possible there, and those `everywhere` that the policy asks for, whatever is possible."""
 
     rules: list[dict[str, Any]]
     draining: list[int]
@@ -119,7 +119,7 @@ class _World:
         for policy in policies:
             chosen = {account.index for account in policy.accounts.all()} if policy.pk else set()
             allowed = {account.index for account in used if not chosen or account.index in chosen}
-            everywhere = min(policy.copies or len(allowed), len(allowed))
+            everywhere = policy.copies or len(allowed)
             here = sorted(allowed & ready)
             rules.append(
                 {
