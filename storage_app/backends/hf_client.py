@@ -125,8 +125,10 @@ class HubClient:
         if not self.place.xet or not is_xet_available():
             return None
 
+        headers = self.headers  # first: what makes them settles which session there is
+
         def ask() -> httpx2.Response:
-            answer = get_session().get(self.write_token_url(repo_id), headers=self.headers)
+            answer = get_session().get(self.write_token_url(repo_id), headers=headers)
             hf_raise_for_status(answer)
             return answer
 
