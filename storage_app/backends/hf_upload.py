@@ -96,22 +96,25 @@ class RepoUpload:
         return {}
 
     def _send_by_lfs(self, additions: Sequence[CommitOperationAdd]) -> None:
-        """By the client's own upload, which reads from files that tell the meter how far it is."""
+        """By the client's own upload, which reads from files that tell the meter how far it is. The same content
+        under two names goes once."""
+        once = {addition.upload_info.sha256: addition for addition in additions}
         readers = []
-        for addition in additions:
+        for addition in once.values():
             path, source = addition.path_in_repo, self.files[addition.path_in_repo].source
             readers.append(_Counted(source, self.meter, f"{self.repo_id} {path}"))
             addition.path_or_fileobj = readers[-1]
         try:
             with translated(self.hub.name):
                 self.hub.api.preupload_lfs_files(
-                    self.repo_id, additions, repo_type=DATASET, num_threads=2, free_memory=False
+                    self.repo_id, once.values(), repo_type=DATASET, num_threads=2, free_memory=False
                 )
         finally:
             for reader in readers:
                 reader.close()
-            for addition in additions:
-                addition.path_or_fileobj = str(self.files[addition.path_in_repo].source)
+        for addition in additions:
+            addition._is_uploaded = True
+            addition.path_or_fileobj = str(self.files[addition.path_in_repo].source)
 
     def _commit(self, additions: Sequence[CommitOperationAdd]) -> None:
         names = [addition.path_in_repo for addition in additions if addition.path_in_repo != CARD]
