@@ -66,7 +66,7 @@ class HubClient:
         token = self.place.token
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise StorageAuthError(f"Account {self.name} has no usable token. Enter one with write permission.")
-        return HfApi(endpoint=self.place.endpoint.rstrip("/") or None, token=token, library_name="reelkeep")
+        return HfApi(endpoint=self.endpoint, token=token, library_name="reelkeep")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -79,12 +79,16 @@ class HubClient:
         """The repository with its user."""
         return f"{self.name}/{repo}"
 
-    def resolve_url(self, repo_id: str, path: str) -> str:
-        """Where the Hub serves a file, or redirects to who does."""
+    @property
+    def endpoint(self) -> str:
+        """Of the Hub, without a slash at its end."""
         from huggingface_hub import constants
 
-        endpoint = self.place.endpoint.rstrip("/") or constants.ENDPOINT
-        return f"{endpoint}/datasets/{quote(repo_id)}/resolve/main/{quote(path)}"
+        return self.place.endpoint.rstrip("/") or constants.ENDPOINT
+
+    def resolve_url(self, repo_id: str, path: str) -> str:
+        """Where the Hub serves a file, or redirects to who does."""
+        return f"{self.endpoint}/datasets/{quote(repo_id)}/resolve/main/{quote(path)}"
 
     def patiently(self, request: Callable[[], T]) -> T:
         """`request`, tried again for a while when the network or the Hub stumbles."""
@@ -144,17 +148,18 @@ class HubClient:
 
     def write_token_url(self, repo_id: str) -> str:
         """Where hf_xet asks again when the permission has run out."""
-        return f"{self.api.endpoint}/api/datasets/{repo_id}/xet-write-token/main"
+        return f"{self.endpoint}/api/datasets/{repo_id}/xet-write-token/main"
 
-    def must_know_us(self) -> None:
-        """Raise StorageAuthError when "no such repository" only says that our token is not the account's."""
+    def must_know_us(self) -> bool:
+        """Whether the account is the token's own user; False: one of its organizations. Raises StorageAuthError when
+        it is neither, for then "no such repository" only says that."""
         with translated(self.name):
             me = self.patiently(lambda: self.api.whoami(cache=False))
-        names = {me.get("name"), *(org.get("name") for org in me.get("orgs", []))}
-        if self.name not in names:
+        if self.name not in {me.get("name"), *(org.get("name") for org in me.get("orgs", []))}:
             raise StorageAuthError(
                 f"The token of account {self.name} belongs to {me.get('name')}. Enter one of {self.name}."
             )
+        return bool(me.get("name") == self.name)
 
     @contextmanager
     def lock(self, what: str, meter: Meter | None = None) -> Iterator[None]:
@@ -180,7 +185,7 @@ class HubClient:
     def _lock_file(self, what: str) -> Iterator[int]:
         folder = self.place.memory_folder / "hub-locks"
         folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(f"{self.place.endpoint} {what}".encode()).hexdigest()[:32]
+        name = hashlib.sha256(f"{self.endpoint} {what}".encode()).hexdigest()[:32]
         descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor
@@ -237,8 +242,8 @@ def use_time_outs(seconds: float) -> None:
             return
         set_client_factory(make)
         # Their warnings and notes name signed URLs.
-        for name, level in (("huggingface_hub", logging.ERROR), ("httpx2", logging.WARNING)):
-            logging.getLogger(name).setLevel(level)
+        for name in ("huggingface_hub", "httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         _time_outs = seconds
 
 

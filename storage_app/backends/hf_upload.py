@@ -73,7 +73,7 @@ class RepoUpload:
         def ask() -> None:
             with translated(self.hub.name):
                 _fetch_upload_modes(
-                    additions, DATASET, self.repo_id, self.hub.headers, "main", endpoint=self.hub.api.endpoint
+                    additions, DATASET, self.repo_id, self.hub.headers, "main", endpoint=self.hub.endpoint
                 )
 
         try:
@@ -96,22 +96,25 @@ class RepoUpload:
         return {}
 
     def _send_by_lfs(self, additions: Sequence[CommitOperationAdd]) -> None:
-        """By the client's own upload, which reads from files that tell the meter how far it is."""
+        """By the client's own upload, which reads from files that tell the meter how far it is. The same content
+        under two names goes once."""
+        once = {addition.upload_info.sha256: addition for addition in additions}
         readers = []
-        for addition in additions:
+        for addition in once.values():
             path, source = addition.path_in_repo, self.files[addition.path_in_repo].source
             readers.append(_Counted(source, self.meter, f"{self.repo_id} {path}"))
             addition.path_or_fileobj = readers[-1]
         try:
             with translated(self.hub.name):
                 self.hub.api.preupload_lfs_files(
-                    self.repo_id, additions, repo_type=DATASET, num_threads=2, free_memory=False
+                    self.repo_id, once.values(), repo_type=DATASET, num_threads=2, free_memory=False
                 )
         finally:
             for reader in readers:
                 reader.close()
-            for addition in additions:
-                addition.path_or_fileobj = str(self.files[addition.path_in_repo].source)
+        for addition in additions:
+            addition._is_uploaded = True
+            addition.path_or_fileobj = str(self.files[addition.path_in_repo].source)
 
     def _commit(self, additions: Sequence[CommitOperationAdd]) -> None:
         names = [addition.path_in_repo for addition in additions if addition.path_in_repo != CARD]
@@ -145,7 +148,7 @@ def confirm(
         if not _same(entry, file) or (entry.xet_hash and sent.get(file.path, entry.xet_hash) != entry.xet_hash):
             raise ContentMismatchError(f"{file.path} in {repo_id} does not have the file's size and hash.")
         start = max(0, file.size - TAIL)
-        theirs = b"".join(Reading(hub, repo_id, file.path).bytes(start, file.size))
+        theirs = b"".join(Reading(hub, repo_id, file.path).read(start, file.size))
         if theirs != tail_of(file, start):
             raise ContentMismatchError(f"The end of {file.path} in {repo_id} reads back as other bytes.")
         stored[file.path] = StoredObject(file.size, file.sha256, entry.blob_id)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote
 from tests.servers.hub.faults import Empty, WrongHash, WrongSize
 from tests.servers.hub.http import Answer, Refused, Request, Routes, answer_json, byte_range
 from tests.servers.hub.state import Commit, Content, Entry, git_oid, pointer
+from tests.servers.misbehaviour import NoRange
 
 api = Routes()
 storage = Routes(storage=True)
@@ -195,7 +196,7 @@ def content(request: Request) -> Answer:
 
 def ranged(request: Request, content: Content, headers: dict[str, str]) -> Answer:
     """The whole, or the range that is asked for."""
-    span = byte_range(request.headers.get("Range"), content.size)
+    span = None if NoRange in request.due else byte_range(request.headers.get("Range"), content.size)
     start, end = span or (0, content.size)
     if span:
         headers = headers | {"Content-Range": f"bytes {start}-{end - 1}/{content.size}"}
