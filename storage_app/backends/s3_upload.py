@@ -42,6 +42,9 @@ GONE = (UploadGoneError, ObjectMissingError)
 Parts = Sequence[tuple[int, int, int]]
 """Number, start and length of each."""
 
+Listed = dict[int, tuple[str, int]]
+"""ETag and size by number of the parts that the account holds."""
+
 
 def part_bytes(size: int, smallest: int) -> int:
     """The size of the parts of a file of that size: MiB, and at most 10 000 of them."""
@@ -90,12 +93,10 @@ class Uploads:
         if upload and not upload.suits(file.size, file.sha256):
             self.abort(key, upload.upload_id)
             upload = None
-        if upload:
-            try:
-                return self._send_rest(source, upload, file, meter)
-            except GONE:
-                self.memory.forget(key)
-        return self._send_rest(source, self._begin(key, file.size, file.sha256, file.content_type), file, meter)
+        there = self._listed(upload) if upload else None
+        if upload is None or there is None:
+            upload, there = self._begin(key, file.size, file.sha256, file.content_type), {}
+        return self._send_rest(source, upload, there, meter)
 
     def send_ahead(self, file: GrowingFile, key: str, content_type: str) -> None:
         """Send the parts of a file as they become complete. Raises Stopped."""
@@ -148,10 +149,7 @@ class Uploads:
         self.memory.keep(upload)
         return upload
 
-    def _send_rest(self, source: Source, upload: Upload, file: FileToPut, meter: Meter) -> str:
-        there = self._listed(upload)
-        if there is None:
-            raise UploadGoneError(f"{self.bucket} has forgotten the upload of {file.source.name}.")
+    def _send_rest(self, source: Source, upload: Upload, there: Listed, meter: Meter) -> str:
         with senders() as pool:
             sent = meter.results(self._submit(pool, source, upload, there, meter))
         etag = etag_of_parts([md5 for md5, _ in sent])
@@ -167,7 +165,7 @@ class Uploads:
         return etag
 
     def _submit(
-        self, pool: ThreadPoolExecutor, source: Source, upload: Upload, there: dict[int, tuple[str, int]], meter: Meter
+        self, pool: ThreadPoolExecutor, source: Source, upload: Upload, there: Listed, meter: Meter
     ) -> list[Future[tuple[bytes, str]]]:
         parts = parts_of(upload.size, upload.part_bytes)
         return [pool.submit(self._ensure_part, source, upload, part, there, meter) for part in parts]
@@ -177,7 +175,7 @@ class Uploads:
         source: Source,
         upload: Upload,
         part: tuple[int, int, int],
-        there: dict[int, tuple[str, int]],
+        there: Listed,
         meter: Meter,
     ) -> tuple[bytes, str]:
         """Send a part unless the account holds the same; its md5, and what the account calls it."""
@@ -206,7 +204,7 @@ class Uploads:
                 body.seek(0)
         return self.client.call(operation, **request)
 
-    def _listed(self, upload: Upload) -> dict[int, tuple[str, int]] | None:
+    def _listed(self, upload: Upload) -> Listed | None:
         """ETag and size by number of the parts that the account holds; None when it has forgotten the upload."""
         try:
             pages = list(self.client.pages("list_parts", Key=upload.key, UploadId=upload.upload_id))

@@ -65,6 +65,8 @@ rgw data = {folder}
 rgw frontends = beast endpoint=127.0.0.1:{port}
 rgw dns name = {domain}
 rgw thread pool size = 32
+rgw override bucket index max shards = 1
+rgw max listing results = 50
 rgw bucket quota ttl = 0
 rgw crypt require ssl = false
 rgw crypt s3 kms backend = testing
