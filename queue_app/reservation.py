@@ -28,7 +28,7 @@ _MIB = 1024 * 1024
 
 
 def place_and_reserve(lease: Lease, works: Iterable[int], size: int, have: Collection[int] = ()) -> Placement:
-    """Where the job's file of `size` bytes is to lie, and that much noted on each account that doesn't hold it yet.
+    """Where the job's file of `size` bytes is to lie, and that much noted on each account that is yet to get it now.
 
     What the job had reserved before is replaced; it ends with the job's work. Raises Cancelled when the lease was lost,
     and StorageUnavailableError when there is no account.
@@ -37,8 +37,8 @@ def place_and_reserve(lease: Lease, works: Iterable[int], size: int, have: Colle
         # One at a time: each answer rests on what the others have reserved.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('storage_reservation'))")
         placement = place(works, size, have=have, job=lease.job_id)
-        lacking = [account.index for account in placement.accounts if account.index not in have]
-        if not queue.reserve_storage(lease, lacking, size):
+        lacking = {account.index for account in placement.accounts} - set(have) - placement.full
+        if not queue.reserve_storage(lease, sorted(lacking), size):
             raise Cancelled(f"Job {lease.job_id} was taken from this worker.")
     return placement
 

@@ -66,7 +66,7 @@ def test_archiving_anew_takes_the_place_of_what_lay_beside(
     origin.put("/de.vtt", VTT.replace(b"Hello", b"Hallo"))
     queue.reset_videos([job.id], actor="test", reason="anew")
     eventually(lambda: JobEvent.objects.filter(to_status="ready").count() == 2)
-    assert sorted(Sidecar.objects.values_list("kind", flat=True)) == ["subtitles", "thumbnail"]
+    assert sorted(Sidecar.objects.values_list("kind", flat=True)) == ["manifest", "subtitles", "thumbnail"]
     assert not Sidecar.objects.filter(stored_file__replicas=None).exists()
 
 

@@ -7,7 +7,8 @@ CREATE OR REPLACE FUNCTION pause_account(p_account integer, p_reason text, p_sec
 RETURNS timestamptz
 LANGUAGE plpgsql AS $$
 DECLARE
-    asked timestamptz := now() + interval '1 second' * least(greatest(p_seconds, 1), 86400);
+    asked timestamptz := CASE WHEN p_seconds IS NOT NULL THEN
+        now() + interval '1 second' * least(greatest(p_seconds, 1), 86400) END;
     until_ timestamptz;
 BEGIN
     UPDATE storage_account
