@@ -10,6 +10,7 @@ PYTHON := .venv/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --quiet --no-input --require-hashes --requirement
 TESTS ?= tests
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+S3_SERVER := ceph ceph-mon ceph-osd monmaptool radosgw radosgw-admin
 
 ##@ Use
 
@@ -31,7 +32,7 @@ browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaS
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.ok .venv/chromium.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
+test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest -n 3 --dist worksteal --ignore tests/chaos $(TESTS)
 	@$(if $(filter tests,$(TESTS)),$(PYTHON) -m pytest tests/chaos)
 
@@ -109,6 +110,16 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends chromium >/dev/null || \
 		echo "No Chromium: install it yourself for pages that are built by JavaScript."
+	@touch $@
+
+# Ceph's object gateway, which the tests run as an S3 server. Where it can't be installed, they leave out what needs it.
+.venv/s3server.ok: .venv/venv.ok
+	@for name in $(S3_SERVER); do command -v $$name >/dev/null || missing=1; done; [ -n "$$missing" ] || exit 0; \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+		echo "Installing an S3 server for the tests ($$sudo apt-get, once)…"; \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends ceph-common ceph-mon ceph-osd radosgw >/dev/null || \
+		echo "No S3 server: install ceph-common, ceph-mon, ceph-osd and radosgw yourself to test with it."
 	@touch $@
 
 .venv/bench.ok: benchmarks/requirements.txt .venv/run.ok

@@ -9,6 +9,7 @@ from django.conf import settings
 
 from storage_app.backends.base import Backend
 from storage_app.backends.local import LocalBackend
+from storage_app.credentials import secret_of
 
 if TYPE_CHECKING:
     from storage_app.models import StorageAccount
@@ -17,11 +18,34 @@ if TYPE_CHECKING:
 def backend_for(account: StorageAccount, *, in_use: bool | None = None) -> Backend:
     """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had.
 
-    `in_use` says whether it is known to hold copies; the database is asked when the caller doesn't know.
+    `in_use` says whether it is known to hold copies; the database is asked when the caller doesn't know, and the
+    account is a folder.
     """
+    if account.kind == "s3":
+        return _s3(account)
     return _local(account, in_use)
 
 
 def _local(account: StorageAccount, in_use: bool | None) -> LocalBackend:
     known = account.replicas.exists() if in_use is None else in_use
     return LocalBackend(Path(account.root), prefix=settings.HF_REPO_PREFIX, in_use=known)
+
+
+def _s3(account: StorageAccount) -> Backend:
+    from storage_app.backends.s3 import Bucket, S3Backend
+
+    return S3Backend(
+        Bucket(
+            endpoint=account.endpoint,
+            bucket=account.bucket,
+            region=account.region,
+            access_key=account.access_key,
+            secret_key=secret_of(account),
+            addressing=account.addressing,
+            encryption=account.encryption,
+            public_url=account.public_url,
+            prefix=settings.HF_REPO_PREFIX,
+            timeout=settings.STORAGE_TIMEOUT,
+            memory_folder=settings.UPLOADS_DIR,
+        )
+    )

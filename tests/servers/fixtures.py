@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from storage_app.backends.s3 import Bucket
 from tests.servers.origin import Origin
+from tests.servers.rgw import Rgw, missing_programs
+from tests.servers.s3 import new_bucket
+from tests.servers.s3_faults import S3Faults
 from tests.servers.videos import Videos
 
 
@@ -24,3 +28,25 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
     folder.mkdir()
     with Origin(folder) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def rgw() -> Iterator[Rgw]:
+    """A real S3 server."""
+    if missing := missing_programs():
+        pytest.skip(f"no S3 server to test with: {', '.join(missing)} missing (make .venv/s3server.ok)")
+    with Rgw() as running:
+        yield running
+
+
+@pytest.fixture
+def s3_faults(rgw: Rgw) -> Iterator[S3Faults]:
+    """A proxy before the S3 server, that can misbehave."""
+    with S3Faults(("127.0.0.1", rgw.port)) as running:
+        yield running
+
+
+@pytest.fixture
+def s3_bucket(rgw: Rgw, s3_faults: S3Faults, tmp_path: Path) -> Bucket:
+    """An empty bucket behind that proxy, with parts as small as S3 allows."""
+    return new_bucket(rgw, tmp_path, s3_faults.endpoint)
