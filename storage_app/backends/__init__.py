@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from storage_app.backends.base import Backend
+from storage_app.backends.hf_client import HubPlace
+from storage_app.backends.huggingface import HuggingFaceBackend
 from storage_app.backends.local import LocalBackend
 from storage_app.credentials import secret_of
 
@@ -23,6 +25,8 @@ def backend_for(account: StorageAccount, *, in_use: bool | None = None) -> Backe
     """
     if account.kind == "s3":
         return _s3(account)
+    if account.kind == "huggingface":
+        return HuggingFaceBackend(hub_place(account))
     return _local(account, in_use)
 
 
@@ -48,4 +52,17 @@ def _s3(account: StorageAccount) -> Backend:
             timeout=settings.STORAGE_TIMEOUT,
             memory_folder=settings.UPLOADS_DIR,
         )
+    )
+
+
+def hub_place(account: StorageAccount) -> HubPlace:
+    """What the Hugging Face backend needs to know of an account. Raises StorageAuthError."""
+    return HubPlace(
+        endpoint=account.endpoint,
+        username=account.username,
+        token=secret_of(account).strip(),
+        prefix=settings.HF_REPO_PREFIX,
+        visibility=settings.HF_REPO_VISIBILITY,
+        timeout=settings.STORAGE_TIMEOUT,
+        memory_folder=settings.UPLOADS_DIR,
     )

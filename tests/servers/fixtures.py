@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage_app.backends.s3 import Bucket
+from tests.servers.hub import Hub
 from tests.servers.origin import Origin
 from tests.servers.rgw import Rgw, missing_programs
 from tests.servers.s3 import new_bucket
@@ -50,3 +51,10 @@ def s3_faults(rgw: Rgw) -> Iterator[S3Faults]:
 def s3_bucket(rgw: Rgw, s3_faults: S3Faults, tmp_path: Path) -> Bucket:
     """An empty bucket behind that proxy, with parts as small as S3 allows."""
     return new_bucket(rgw, tmp_path, s3_faults.endpoint)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A Hugging Face Hub with no account; see `Hub.add_user`."""
+    with Hub(tmp_path / "hub") as running:
+        yield running
