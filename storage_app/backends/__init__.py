@@ -20,31 +20,19 @@ if TYPE_CHECKING:
 def backend_for(account: StorageAccount, *, in_use: bool | None = None) -> Backend:
     """The backend that speaks for this account. Raises StorageAuthError when its credentials can't be had.
 
-    `in_use` says whether it is known to hold copies; the database is asked when the caller doesn't know.
+    `in_use` says whether it is known to hold copies; the database is asked when the caller doesn't know, and the
+    account is a folder.
     """
-    if account.kind == "huggingface":
-        return HuggingFaceBackend(hub_place(account))
     if account.kind == "s3":
         return _s3(account)
+    if account.kind == "huggingface":
+        return HuggingFaceBackend(hub_place(account))
     return _local(account, in_use)
 
 
 def _local(account: StorageAccount, in_use: bool | None) -> LocalBackend:
     known = account.replicas.exists() if in_use is None else in_use
     return LocalBackend(Path(account.root), prefix=settings.HF_REPO_PREFIX, in_use=known)
-
-
-def hub_place(account: StorageAccount) -> HubPlace:
-    """What the Hugging Face backend needs to know of an account. Raises StorageAuthError."""
-    return HubPlace(
-        endpoint=account.endpoint,
-        username=account.username,
-        token=secret_of(account).strip(),
-        prefix=settings.HF_REPO_PREFIX,
-        visibility=settings.HF_REPO_VISIBILITY,
-        timeout=settings.STORAGE_TIMEOUT,
-        memory_folder=settings.UPLOADS_DIR,
-    )
 
 
 def _s3(account: StorageAccount) -> Backend:
@@ -64,4 +52,17 @@ def _s3(account: StorageAccount) -> Backend:
             timeout=settings.STORAGE_TIMEOUT,
             memory_folder=settings.UPLOADS_DIR,
         )
+    )
+
+
+def hub_place(account: StorageAccount) -> HubPlace:
+    """What the Hugging Face backend needs to know of an account. Raises StorageAuthError."""
+    return HubPlace(
+        endpoint=account.endpoint,
+        username=account.username,
+        token=secret_of(account).strip(),
+        prefix=settings.HF_REPO_PREFIX,
+        visibility=settings.HF_REPO_VISIBILITY,
+        timeout=settings.STORAGE_TIMEOUT,
+        memory_folder=settings.UPLOADS_DIR,
     )

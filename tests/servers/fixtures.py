@@ -31,13 +31,6 @@ def origin(tmp_path: Path) -> Iterator[Origin]:
         yield running
 
 
-@pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
-    """A Hugging Face Hub with no account; see `Hub.add_user`."""
-    with Hub(tmp_path / "hub") as running:
-        yield running
-
-
 @pytest.fixture(scope="session")
 def rgw() -> Iterator[Rgw]:
     """A real S3 server."""
@@ -58,3 +51,10 @@ def s3_faults(rgw: Rgw) -> Iterator[S3Faults]:
 def s3_bucket(rgw: Rgw, s3_faults: S3Faults, tmp_path: Path) -> Bucket:
     """An empty bucket behind that proxy, with parts as small as S3 allows."""
     return new_bucket(rgw, tmp_path, s3_faults.endpoint)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Hub]:
+    """A Hugging Face Hub with no account; see `Hub.add_user`."""
+    with Hub(tmp_path / "hub") as running:
+        yield running

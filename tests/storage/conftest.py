@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.storage.cases import Case, Desk
+from tests.storage.hub_case import HubCase
 from tests.storage.local_case import LocalCase
+from tests.storage.s3_case import S3Case
 
 Factory = Callable[[pytest.FixtureRequest, Path], AbstractContextManager[Case]]
 
@@ -18,7 +20,24 @@ def _local(_request: pytest.FixtureRequest, folder: Path) -> AbstractContextMana
     return nullcontext(LocalCase(folder))
 
 
-CASES: dict[str, Factory] = {"local": _local}
+def _s3(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[Case]:
+    return nullcontext(S3Case(request.getfixturevalue("rgw"), request.getfixturevalue("s3_faults"), folder))
+
+
+def _huggingface(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[Case]:
+    return nullcontext(HubCase(request.getfixturevalue("hub"), folder, xet=True))
+
+
+def _huggingface_lfs(request: pytest.FixtureRequest, folder: Path) -> AbstractContextManager[Case]:
+    return nullcontext(HubCase(request.getfixturevalue("hub"), folder, xet=False))
+
+
+CASES: dict[str, Factory] = {
+    "local": _local,
+    "s3": _s3,
+    "huggingface": _huggingface,
+    "huggingface-lfs": _huggingface_lfs,
+}
 
 
 @pytest.fixture(params=list(CASES))
