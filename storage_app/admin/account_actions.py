@@ -11,7 +11,7 @@ from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from archive_site.admin_parts import confirmation, counted, log_changes, size
+from archive_site.admin_parts import NOTHING, confirmation, counted, log_changes, size
 from storage_app.accounts import place_of
 from storage_app.admin.forecast import free_bytes, with_figures
 from storage_app.models import Replica, Reservation, StorageAccount
@@ -164,12 +164,12 @@ def _leaving(accounts: QuerySet[StorageAccount]) -> list[dict[str, Any]]:
         .values("account")
         .annotate(n=Count("pk"), only=Count("pk", filter=Q(safe=False)), held=Sum("stored_file__size"))
     )
-    by_account = {row["account"]: row for row in copies}
+    by_account = {row.pop("account"): row for row in copies}
     nothing = {"n": 0, "only": 0, "held": 0}
+    found = [(account, by_account.get(account.pk, nothing)) for account in accounts]
     return [
-        {"account": account, "place": place_of(account), **nothing, **by_account.get(account.pk, {})}
-        | {"size": size(by_account.get(account.pk, nothing)["held"])}
-        for account in accounts
+        {"account": account, "place": place_of(account), "size": size(counts["held"]), **counts}
+        for account, counts in found
     ]
 
 
@@ -180,6 +180,11 @@ def _targets(accounts: QuerySet[StorageAccount], others: QuerySet[StorageAccount
     held = Replica.objects.filter(account=OuterRef("pk"), stored_file__in=moved).order_by().values("account")
     rows = with_figures(others).annotate(there=Coalesce(held.annotate(n=Count("pk")).values("n"), 0))
     return [
-        {"account": row, "there": row.there, "missing": total - row.there, "free": size(free_bytes(row))}
+        {
+            "account": row,
+            "there": row.there,
+            "missing": total - row.there,
+            "free": size(free_bytes(row)).replace(NOTHING, "not known"),
+        }
         for row in rows.order_by("index")
     ]

@@ -183,7 +183,8 @@ class AccountForm(StorageAccountForm):
         kept = bool(self.instance.pk) and bool(self.instance.secret)
         if not (new or variable or kept or {"new_secret", "secret_env"} & set(self.errors)):
             self.add_error("new_secret", "Enter it, or name the environment variable that holds it.")
-        if kept and not new and not variable and "endpoint" in self.changed_data:
+        moved = cleaned.get("endpoint") != self.initial.get("endpoint")
+        if kept and moved and not (new or variable or "endpoint" in self.errors):
             self.add_error("new_secret", "Enter it anew: it isn’t sent to another endpoint unasked.")
 
     def _check_place(self, kind: str, cleaned: dict[str, Any]) -> None:
