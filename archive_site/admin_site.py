@@ -10,6 +10,14 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+_STORE_GROUPS = (
+    ("Archive", ("VideoStore", "StoredFile", "Replica", "Tombstone")),
+    ("Storage", ("StorageAccount", "PlacementPolicy", "RetentionRule")),
+    ("Upkeep", ("StorageTask", "StorageEvent", "Orphan")),
+)
+_ORDER = ("Queue", *(name for name, _ in _STORE_GROUPS))
+"""The store's models as operators think of them: what there is, where it goes, what is being done about it."""
+
 
 class ReelkeepAdminConfig(AdminConfig):
     """Puts our site in the place of Django's default one."""
@@ -30,6 +38,27 @@ class ReelkeepAdminSite(AdminSite):
         """The first page, with how much there is of everything."""
         counters = _counters() if request.user.has_perm("queue_app.view_videoqueue") else []
         return super().index(request, {**(extra_context or {}), "counters": counters})
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """Django's list, with the store's models in groups of their own."""
+        apps: list[Any] = []
+        for app in super().get_app_list(request, app_label):
+            apps.extend(_store_groups(app, request.path) if app["app_label"] == "storage_app" else [app])
+        return sorted(apps, key=lambda app: _ORDER.index(app["name"]) if app["name"] in _ORDER else len(_ORDER))
+
+
+def _store_groups(app: Any, path: str) -> list[Any]:
+    """One entry for each group that this user may see something of, and one for what belongs to none."""
+    models = {model["object_name"]: model for model in app["models"]}
+    groups = [
+        {**app, "name": name, "models": [models.pop(wanted) for wanted in names if wanted in models]}
+        for name, names in _STORE_GROUPS
+    ]
+    groups.append({**app, "name": "Storage, further", "models": list(models.values())})
+    for group in groups:
+        if not any(model["admin_url"] and path.startswith(model["admin_url"]) for model in group["models"]):
+            group["app_url"] += "#"  # else the side bar would mark every group as the current one
+    return [group for group in groups if group["models"]]
 
 
 def _counters() -> list[dict[str, Any]]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from storage_app.admin import account, sidecar, stored_file, video_store
+from storage_app.admin import account, rules, sidecar, stored_file, upkeep, video_store
 
-__all__ = ["account", "sidecar", "stored_file", "video_store"]
+__all__ = ["account", "rules", "sidecar", "stored_file", "upkeep", "video_store"]

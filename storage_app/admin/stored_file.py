@@ -46,7 +46,7 @@ class StoredFileAdmin(ReadOnlyAdmin[StoredFile]):
 class ReplicaAdmin(ReadOnlyAdmin[Replica]):
     """Every confirmed copy."""
 
-    list_display = ("stored_file", "account", "verified_at", "created_at")
+    list_display = ("stored_file", "account", "verified_at", "scrubbed_at", "created_at")
     list_select_related = ("stored_file", "account")
     list_filter = ("account",)
     search_fields = ("stored_file__path", "stored_file__sha256__exact")

@@ -11,17 +11,19 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from archive_site.admin_parts import NOTHING, ReadOnlyAdmin, age, duration, pill, size
+from archive_site.admin_parts import NOTHING, ReadOnlyAdmin, age, duration, pill, shortened, size, table
+from storage_app.admin.account_page import account_link, state_of
 from storage_app.admin.copies import CopiesFilter, count_copies, count_wanted
 from storage_app.admin.media import proof_summary, stream_table
+from storage_app.admin.video_actions import VideoActions
 from storage_app.key_rules import WORK_MAX
 from storage_app.models import VideoStore
 from storage_app.naming import VideoKey
 
 
 @admin.register(VideoStore)
-class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
-    """Everything that can be played, newest first. Deleting comes with its own page."""
+class VideoStoreAdmin(VideoActions, ReadOnlyAdmin[VideoStore]):
+    """Everything that can be played, newest first. Deleting has a page of its own."""
 
     list_display = (
         "work",
@@ -39,6 +41,7 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
     search_fields = ("file_key",)
     search_help_text = "The number of a work, or a file key."
     ordering = ("-created_at",)
+    actions = ["verify", "replicate", "delete_videos"]
     fieldsets = (
         (
             None,
@@ -133,20 +136,15 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
             return "None known: an older client stored this video, telling only the primary copy's URL."
         rows = [
             (
-                replica.account,
-                replica.account.root,
-                "yes" if replica.account.enabled else "no",
-                f"{replica.verified_at:%Y-%m-%d %H:%M:%S}",
+                account_link(replica.account),
+                state_of(replica.account),
+                shortened(replica.etag, 20),
+                age(replica.verified_at, " ago"),
+                age(replica.scrubbed_at, " ago"),
             )
             for replica in video.stored_file.replicas.select_related("account").order_by("account_id")
         ]
-        lines = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows)
-        return format_html(
-            "<table><thead><tr><th>Account</th><th>Folder</th><th>In use</th><th>Verified (UTC)</th></tr>"
-            "</thead>"
-            "<tbody>{}</tbody></table>",
-            lines,
-        )
+        return table(("Account", "State", "Its mark (etag)", "Verified", "Read back whole"), rows)
 
     @admin.display(description="sha256")
     def sha256(self, video: VideoStore) -> str:

@@ -100,7 +100,7 @@ def test_files_and_copies_are_read_only(operator: Client, video: VideoStore, mod
 
 
 def test_an_account_shows_what_lies_on_it(operator: Client, video: VideoStore) -> None:
-    assert "1 1.2 MB" in text(operator.get(ACCOUNTS))
+    assert "1.2 MB used, room unknown 1" in text(operator.get(ACCOUNTS))
 
 
 def test_a_new_account_gets_the_next_index(operator: Client, accounts: list[StorageAccount]) -> None:
