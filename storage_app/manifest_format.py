@@ -87,6 +87,12 @@ class Manifest:
     revision: int = 1
 
     @property
+    def name(self) -> str:
+        """For sentences about the video."""
+        parts = (str(self.key.mal_id), f"episode {self.key.episode}", self.key.provider, self.key.resolution or "")
+        return " · ".join(part for part in parts if part)
+
+    @property
     def path(self) -> str:
         """Where the manifest itself lies in its repository."""
         return own_path(self.key, self.file_key)

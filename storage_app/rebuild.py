@@ -50,17 +50,19 @@ class _Version:
     copies: tuple[Copy, ...]
 
 
-def rebuild(jobs: Jobs, *, dry_run: bool = False, verify: bool = False, readers: int = READERS) -> Iterator[Rebuilt]:
+def rebuild(
+    jobs: Jobs, *, dry_run: bool = False, verify: bool = False, readers: int = READERS, batch: int = BATCH
+) -> Iterator[Rebuilt]:
     """Restore what is missing; the state after each step, the last one at the end. Running it again goes on.
 
     `jobs` makes the videos' jobs ready in the same transaction. `verify` believes no account's list, but reads every
-    copy from end to end. With `dry_run` everything is found out and nothing is kept.
+    copy from end to end. With `dry_run` everything is found out and nothing is kept. `batch` videos make a transaction.
     """
     with ThreadPoolExecutor(max_workers=readers) as pool:
         accounts = {account.index: account for account in StorageAccount.objects.filter(retired_at=None)}
         work = _Rebuild(jobs, Confirming(accounts.values(), pool), accounts, pool, dry_run=dry_run, verify=verify)
         yield from work.list_accounts()
-        for places in work.listed.manifests(BATCH):
+        for places in work.listed.manifests(batch):
             yield work.step(places)
         yield work.state
 
@@ -141,12 +143,12 @@ class _Rebuild:
         return [list(found[place].values()) for place in places]
 
     def _same_content(self, copies: Sequence[ListedCopy]) -> list[list[ListedCopy]]:
-        """Copies that the lists themselves show to be the same are read once."""
+        """Copies that the lists themselves show to be the same are read once, unless none is believed."""
         groups: dict[object, list[ListedCopy]] = {}
         for copy in copies:
             one = copy.listed
             mark = one.sha256 or (one.etag and (self._accounts[copy.account].kind, one.etag, one.size))
-            groups.setdefault(mark or copy.account, []).append(copy)
+            groups.setdefault((not self._verify and mark) or copy.account, []).append(copy)
         return list(groups.values())
 
     def _read_one(self, place: tuple[str, str], group: Sequence[ListedCopy]) -> tuple[_Version | None, list[str]]:
@@ -159,12 +161,12 @@ class _Rebuild:
             except (StorageError, ManifestRefused) as error:
                 faults.append(f"Account {account}, manifest {place[0]}/{place[1]}: {error}")
             else:
-                return _Version(data, manifest, tuple(self._as_copies(group))), faults
+                return _Version(data, manifest, tuple(self._as_copies(group, copy))), faults
         return None, faults
 
-    def _as_copies(self, group: Sequence[ListedCopy]) -> Iterator[Copy]:
+    def _as_copies(self, group: Sequence[ListedCopy], read: ListedCopy) -> Iterator[Copy]:
         for copy in group:
-            yield Copy(self._accounts[copy.account], copy.listed.etag)
+            yield Copy(self._accounts[copy.account], copy.listed.etag, read=copy is read)
 
     def _confirm(self, found: Sequence[Found]) -> Copies:
         """Where the files that the manifests name are."""

@@ -97,8 +97,7 @@ def register(
         new = [one.manifest for one in wanted if one.manifest.key not in existing]
         VideoStore.objects.bulk_create([_row(manifest, batch) for manifest in new], ignore_conflicts=True)
         videos = _existing(wanted)
-        for one in wanted:
-            _add_file_and_sidecars(videos[one.manifest.key], one, batch)
+        _add_file_and_sidecars(videos, wanted, batch)
         jobs([one.manifest for one in wanted])
         batch.done.restored += len(new)
         batch.done.known += len(wanted) - len(new)
@@ -149,12 +148,12 @@ def _may_have(one: Found, row: VideoStore | None, batch: _Batch) -> bool:
         return True
     if not batch.copies.get(manifest.file):
         batch.done.without_copy += 1
-        batch.done.faults.append(f"{name_of(manifest)}: no account has its file {manifest.file.path} as it should be.")
+        batch.done.faults.append(f"{manifest.name}: no account has its file {manifest.file.path} as it should be.")
         return False
     for sidecar in manifest.sidecars:
         if not batch.copies.get(sidecar.file):
             batch.done.sidecars_without_copy += 1
-            batch.done.faults.append(f"{name_of(manifest)}: no account has {sidecar.file.path} as it should be.")
+            batch.done.faults.append(f"{manifest.name}: no account has {sidecar.file.path} as it should be.")
     return True
 
 
@@ -250,20 +249,22 @@ def is_account(account: StorageAccount, manifest: Manifest) -> bool:
     return (account.index, account.kind, account.username) == (said.account, said.kind, said.username)
 
 
-def _add_file_and_sidecars(video: VideoStore, one: Found, batch: _Batch) -> None:
-    if video.stored_file is None:
-        manifest = one.manifest
-        VideoStore.objects.filter(pk=video.pk).update(stored_file=batch.files[manifest.file], title=manifest.title)
-    rows = [
-        Sidecar(
-            video=video, stored_file=batch.files[sidecar.file], kind=sidecar.kind, language=sidecar.language,
-            name=sidecar.name,
-        )
-        for sidecar in one.manifest.sidecars
-        if sidecar.file in batch.files
-    ]  # fmt: skip
-    if one.own and one.own in batch.files and not video.sidecars.filter(kind=SidecarKind.MANIFEST).exists():
-        rows.append(Sidecar(video=video, stored_file=batch.files[one.own], kind=SidecarKind.MANIFEST))
+def _add_file_and_sidecars(videos: Mapping[VideoKey, VideoStore], wanted: Sequence[Found], batch: _Batch) -> None:
+    rows = []
+    for one in wanted:
+        manifest, video = one.manifest, videos[one.manifest.key]
+        if video.stored_file is None:
+            VideoStore.objects.filter(pk=video.pk).update(stored_file=batch.files[manifest.file], title=manifest.title)
+        rows += [
+            Sidecar(
+                video=video, stored_file=batch.files[sidecar.file], kind=sidecar.kind, language=sidecar.language,
+                name=sidecar.name,
+            )
+            for sidecar in manifest.sidecars
+            if sidecar.file in batch.files
+        ]  # fmt: skip
+        if one.own and one.own in batch.files:
+            rows.append(Sidecar(video=video, stored_file=batch.files[one.own], kind=SidecarKind.MANIFEST))
     Sidecar.objects.bulk_create(rows, ignore_conflicts=True)
 
 
@@ -290,11 +291,3 @@ def _work_of(entry: FileEntry) -> int | None:
     """A sidecar's work, by its path (CONTRACT §1.2)."""
     first = entry.path.partition("/")[0]
     return int(first) if first.isascii() and first.isdigit() and len(first) < 20 else None
-
-
-def name_of(manifest: Manifest) -> str:
-    """For sentences about the video."""
-    key = manifest.key
-    return " · ".join(
-        str(part) for part in (key.mal_id, f"episode {key.episode}", key.provider, key.resolution) if part is not None
-    )
