@@ -60,6 +60,10 @@ bench-queue: .venv/bench.ok ## Measure the queue beside its peers (ARGS=--quick 
 bench-download: .venv/bench.ok ## Measure downloads beside their peers (ARGS=--quick for a minute's worth).
 	@$(PYTHON) -m benchmarks.download $(ARGS)
 
+.PHONY: bench-upload
+bench-upload: .venv/bench.ok .venv/aws.ok .venv/s3server.ok ## Measure uploads beside their peers (ARGS=--quick for a minute's worth).
+	@$(PYTHON) -m benchmarks.upload $(ARGS)
+
 .PHONY: lock
 lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with hashes.
 	@for name in requirements requirements-browser requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
@@ -120,6 +124,12 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends ceph-common ceph-mon ceph-osd radosgw >/dev/null || \
 		echo "No S3 server: install ceph-common, ceph-mon, ceph-osd and radosgw yourself to test with it."
+	@touch $@
+
+# aws-cli pins a botocore of its own, so it gets an environment of its own.
+.venv/aws.ok: .venv/venv.ok
+	@echo "Installing aws-cli (once)…"
+	@$(PYTHON) -m venv .venv/aws && .venv/aws/bin/pip install --disable-pip-version-check --quiet --no-input awscli==1.46.3
 	@touch $@
 
 .venv/bench.ok: benchmarks/requirements.txt .venv/run.ok
