@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.hub.faults import CutUpload, Damage, Empty, LoseAnswer, Refuse, Silence
-from tests.servers.hub.http import Answer, Body, HungUp, Refused, Request, Route, answer_json, find, split
+from tests.servers.hub.http import UNKNOWN, Answer, Body, HungUp, Refused, Request, Route, answer_json, find, split
 from tests.servers.misbehaviour import Cut, Slow, Stall, Status
 
 if TYPE_CHECKING:
@@ -98,6 +98,8 @@ class _Handler(BaseHTTPRequestHandler):
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
 
     def _check_token(self, route: Route) -> None:
+        if route is UNKNOWN:
+            return
         known = self.server.hub.state.user_of(self._token()) is not None
         if route.storage:
             self.server.hub.tokens_leaked += known
