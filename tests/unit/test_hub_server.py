@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import random
 import struct
@@ -21,8 +22,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.hf_api import RepoFile
 
 from tests.servers.hub import (
+    Cut,
     CutUpload,
     Damage,
     Empty,
@@ -31,6 +34,7 @@ from tests.servers.hub import (
     Refuse,
     Revoke,
     Silence,
+    Stall,
     WrongHash,
     WrongSize,
     busy,
@@ -47,7 +51,7 @@ class Account:
 
     def by_lfs(self, content: bytes, path: str = "v.mp4") -> None:
         """Upload a buffer, which the client can't send by Xet."""
-        source = io.BufferedReader(io.BytesIO(content))  # type: ignore[arg-type] - it reads from any raw stream
+        source = io.BytesIO(content)
         self.api.upload_file(path_or_fileobj=source, path_in_repo=path, repo_id=self.repo, repo_type="dataset")
 
     def by_xet(self, content: bytes, path: str = "v.mp4") -> None:
@@ -86,8 +90,7 @@ def join(hub: Hub, home: Callable[[str], None]) -> Callable[..., Account]:
     def add(name: str, *, private: bool = True, **more: int) -> Account:
         user = hub.add_user(name, **more)
         api = HfApi(hub.endpoint, user.token)
-        visibility = "private" if private else "public"
-        api.create_repo(f"{name}/videos", repo_type="dataset", visibility=visibility)
+        api.create_repo(f"{name}/videos", repo_type="dataset", visibility="private" if private else "public")
         return Account(api, f"{name}/videos")
 
     return add
@@ -216,6 +219,7 @@ def test_lists_come_in_pages(hub: Hub, ann: Account) -> None:
 def test_a_list_tells_size_and_hash(ann: Account) -> None:
     ann.by_lfs(b"content", "a/b/v.mp4")
     (told,) = ann.api.get_paths_info(ann.repo, "a/b/v.mp4", repo_type="dataset")
+    assert isinstance(told, RepoFile)
     assert (told.size, told.lfs and told.lfs.sha256) == (7, hashlib.sha256(b"content").hexdigest())
     top = [one.path for one in ann.api.list_repo_tree(ann.repo, repo_type="dataset")]
     assert top == [".gitattributes", "a"]
@@ -330,8 +334,7 @@ def test_a_full_account_takes_no_more(join: Callable[..., Account], send: Callab
 
 
 def test_lfs_refuses_a_hash_that_does_not_match(ann: Account) -> None:
-    source = io.BufferedReader(io.BytesIO(b"content"))  # type: ignore[arg-type] - it reads from any raw stream
-    add = CommitOperationAdd("v.mp4", source)
+    add = CommitOperationAdd("v.mp4", io.BytesIO(b"content"))
     add.upload_info.sha256 = bytes(32)
     with pytest.raises(RuntimeError) as failure:
         ann.commit(add)
@@ -422,6 +425,24 @@ def test_files_and_repositories_vanish_behind_our_back(hub: Hub, ann: Account) -
         ann.paths()
 
 
+def test_a_download_breaks_off_or_stands_still(hub: Hub, ann: Account, film: bytes) -> None:
+    ann.by_lfs(film)
+    hub.misbehave("cdn", Cut(after=3_000_000, times=1))
+    with pytest.raises(http.client.IncompleteRead) as failure:
+        get(ann.url())
+    assert len(failure.value.partial) == 3_000_000
+    hub.misbehave("cdn", Stall(after=10))
+    with pytest.raises(TimeoutError), urllib.request.urlopen(ann.url(), timeout=0.2) as answer:
+        answer.read()
+
+
+def test_a_folder_takes_so_many_files(hub: Hub, ann: Account) -> None:
+    hub.folder_limit = 2
+    ann.commit(*(CommitOperationAdd(f"a/{number}.mp4", b"content") for number in range(2)))
+    with pytest.raises(BadRequestError, match="too many files per directory"):
+        ann.by_lfs(b"content", "a/3.mp4")
+
+
 def test_a_list_can_be_empty_for_no_reason(hub: Hub, ann: Account) -> None:
     ann.by_lfs(b"content")
     hub.misbehave("*", Empty())
@@ -433,8 +454,8 @@ def test_a_list_can_name_another_size_and_hash(hub: Hub, ann: Account) -> None:
     ann.by_lfs(b"content")
     hub.misbehave("paths-info", WrongHash(), WrongSize())
     (told,) = ann.api.get_paths_info(ann.repo, "v.mp4", repo_type="dataset")
-    assert told.lfs
-    assert (told.size, told.lfs.sha256) == (6, hashlib.sha256(b"content").hexdigest()[::-1])
+    assert isinstance(told, RepoFile)
+    assert (told.size, told.lfs and told.lfs.sha256) == (6, hashlib.sha256(b"content").hexdigest()[::-1])
 
 
 def test_a_token_is_revoked_in_the_middle(hub: Hub, ann: Account) -> None:

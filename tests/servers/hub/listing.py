@@ -142,7 +142,7 @@ def lfs_files(request: Request) -> Answer:
             "ref": "main",
             "size": repo.objects[sha256].content.size,
         }
-        for sha256, path in repo.kept.items()
+        for sha256, path in list(repo.kept.items())
     ]
     return request.hub.page(request, told)
 
