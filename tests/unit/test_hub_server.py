@@ -10,6 +10,7 @@ import struct
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -414,6 +415,24 @@ def test_a_copy_is_corrupted_without_a_word_and_healed_by_a_new_commit(hub: Hub,
     ann.api.delete_file("v.mp4", ann.repo, repo_type="dataset")
     ann.by_xet(b"content")
     assert get(ann.url()) == (200, b"content")
+
+
+def test_the_client_too_downloads_the_corrupted_copy(hub: Hub, ann: Account, tmp_path: Path) -> None:
+    ann.by_xet(b"content")
+    hub.corrupt("ann", "videos", "v.mp4", at=3)
+    path = ann.api.hf_hub_download(ann.repo, "v.mp4", repo_type="dataset", local_dir=tmp_path / "download")
+    assert Path(path).read_bytes() == b"conuent"
+
+
+def test_several_users_are_served_at_once(hub: Hub, join: Callable[..., Account], film: bytes) -> None:
+    accounts = [join(name) for name in ("ann", "bob", "cat")]
+    with ThreadPoolExecutor(6) as crew:
+        sent = [crew.submit(one.by_lfs, film[number:], "l.mp4") for number, one in enumerate(accounts)]
+        sent += [crew.submit(one.by_xet, film[number:], "x.mp4") for number, one in enumerate(accounts)]
+        for one in sent:
+            one.result()
+    for number, name in enumerate(("ann", "bob", "cat")):
+        assert hub.content(name, "videos", "l.mp4") == hub.content(name, "videos", "x.mp4") == film[number:]
 
 
 def test_files_and_repositories_vanish_behind_our_back(hub: Hub, ann: Account) -> None:
