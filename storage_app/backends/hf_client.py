@@ -130,7 +130,8 @@ class HubClient:
             return None
 
         def ask() -> httpx2.Response:
-            answer = get_session().get(self.write_token_url(repo_id), headers=self.headers)
+            headers = self.headers  # first: the session's time-outs are set with it
+            answer = get_session().get(self.write_token_url(repo_id), headers=headers)
             hf_raise_for_status(answer)
             return answer
 
@@ -163,7 +164,7 @@ class HubClient:
     def lock(self, what: str, meter: Meter | None = None) -> Iterator[None]:
         """Held by one worker of this host at a time. Other hosts are not kept out: their commits make the Hub answer
         409. `meter` may stop the waiting. Raises StorageUnavailableError when it takes too long."""
-        with self._lock_file(what) as descriptor:
+        with self._lock_file("repo", what) as descriptor:
             deadline = time.monotonic() + 3 * self.place.timeout
             while not _locked(descriptor):
                 if time.monotonic() > deadline:
@@ -176,14 +177,15 @@ class HubClient:
     @contextmanager
     def alone(self, what: str) -> Iterator[bool]:
         """Whether nobody else on this host, of whichever account of this Hub, is at it."""
-        with self._lock_file(what) as descriptor:
+        with self._lock_file("ahead", what) as descriptor:
             yield _locked(descriptor)
 
     @contextmanager
-    def _lock_file(self, what: str) -> Iterator[int]:
+    def _lock_file(self, kind: str, what: str) -> Iterator[int]:
+        """One of a fixed number of files, so that they don't pile up; who shares one waits a little more."""
         folder = self.place.memory_folder / "hub-locks"
         folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(f"{self.endpoint} {what}".encode()).hexdigest()[:32]
+        name = f"{kind}-{hashlib.sha256(f'{self.endpoint} {what}'.encode()).hexdigest()[:3]}"
         descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor

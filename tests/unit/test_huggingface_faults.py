@@ -197,6 +197,19 @@ def test_a_hub_that_is_silent_is_given_up(hub: Hub, tmp_path: Path) -> None:
         put(backend, file_of(tmp_path, random_bytes(1000)))
 
 
+@pytest.mark.parametrize("times", [2, 100])
+def test_repositories_that_are_made_at_the_same_time_wait_for_each_other(hub: Hub, tmp_path: Path, times: int) -> None:
+    backend, file = account(hub, "ann", tmp_path), file_of(tmp_path, random_bytes(1000))
+    said = "Cannot create repo: another conflicting operation is in progress"
+    hub.misbehave("create", Refuse(times=times, code=409, message=said))
+    if times > 2:
+        with pytest.raises(StorageUnavailableError):
+            put(backend, file)
+        hub.misbehave("create")
+    put(backend, file)
+    assert hub.sha256("ann", REPO, PATH) == file.sha256
+
+
 # Too many requests, and answers of a broken server
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from huggingface_hub import close_session
 
 from storage_app.backends.base import FileToPut, Stopped, StorageAuthError
 from storage_app.backends.huggingface import HuggingFaceBackend
@@ -68,6 +69,18 @@ def test_threads_that_begin_a_work_together_make_one_repository(hub: Hub, tmp_pa
     for thread in threads:
         thread.join(60)
     assert {file.path for file in files} | {"README.md"} == set(hub.files("ann", REPO))
+
+
+def test_an_account_that_cannot_be_reached_does_not_cut_off_the_others(hub: Hub, tmp_path: Path) -> None:
+    backend, file = account(hub, "ann", tmp_path, xet=False), file_of(tmp_path, random_bytes(500_000))
+    hub.misbehave("put", Slow(bytes_per_second=500_000))
+    thread = threading.Thread(target=put, args=(backend, file))
+    thread.start()
+    until(lambda: hub.received("ann")["lfs"] > 100_000)
+    close_session()  # as the client does in all threads after any failure to connect
+    thread.join(60)
+    assert hub.count("put") == 1
+    assert hub.sha256("ann", REPO, PATH) == file.sha256
 
 
 @pytest.mark.parametrize(("way", "step"), [("xet", "xorb"), ("xet", "commit"), ("lfs", "put"), ("lfs", "commit")])
@@ -134,6 +147,14 @@ def test_what_is_sent_ahead_need_not_be_sent_again(hub: Hub, backend: HuggingFac
     put(backend, file)
     assert sum((hub.received("ann") - before).values()) < 0.05 * BIG
     assert hub.sha256("ann", REPO, PATH) == file.sha256
+
+
+def test_another_process_puts_what_one_has_sent_ahead(hub: Hub, backend: HuggingFaceBackend, tmp_path: Path) -> None:
+    file = file_of(tmp_path, random_bytes(BIG))
+    assert worker(hub, file, tmp_path / "memory", "ahead").wait(120) == 0
+    before = hub.received("ann").copy()
+    put(backend, file)
+    assert sum((hub.received("ann") - before).values()) < 0.05 * BIG
 
 
 def test_a_download_that_stops_stops_it(hub: Hub, backend: HuggingFaceBackend, tmp_path: Path) -> None:
