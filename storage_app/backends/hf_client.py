@@ -6,6 +6,7 @@ import fcntl
 import functools
 import hashlib
 import logging
+import math
 import os
 import threading
 import time
@@ -33,6 +34,11 @@ PATIENCE = 5.0
 """Seconds that we wait when the Hub asks for it; for longer the account is left alone."""
 WAITS = (0.5, 1.0, 2.0, 4.0)
 """Seconds between tries of a request that the client itself doesn't repeat."""
+
+KNOWN_FOR = 600.0
+"""Seconds for which we remember whose a token is."""
+
+_known: dict[tuple[str, str, bytes], tuple[float, bool]] = {}
 
 
 @dataclass(frozen=True)
@@ -129,9 +135,8 @@ class HubClient:
         if not self.place.xet or not is_xet_available():
             return None
 
-        headers = self.headers  # first: what makes them settles which session there is
-
         def ask() -> httpx2.Response:
+            headers = self.headers  # first: the session's time-outs are set with it
             answer = get_session().get(self.write_token_url(repo_id), headers=headers)
             hf_raise_for_status(answer)
             return answer
@@ -152,7 +157,18 @@ class HubClient:
 
     def must_know_us(self) -> bool:
         """Whether the account is the token's own user; False: one of its organizations. Raises StorageAuthError when
-        it is neither, for then "no such repository" only says that."""
+        it is neither, for then "no such repository" only says that.
+
+        A good answer is remembered for a while: the Hub allows this question but rarely.
+        """
+        asked = (self.endpoint, self.name, hashlib.sha256(self.place.token.encode()).digest())
+        at, own = _known.get(asked, (-math.inf, False))
+        if time.monotonic() - at > KNOWN_FOR:
+            own = self._is_own_user()
+            _known[asked] = (time.monotonic(), own)
+        return own
+
+    def _is_own_user(self) -> bool:
         with translated(self.name):
             me = self.patiently(lambda: self.api.whoami(cache=False))
         if self.name not in {me.get("name"), *(org.get("name") for org in me.get("orgs", []))}:
@@ -165,7 +181,7 @@ class HubClient:
     def lock(self, what: str, meter: Meter | None = None) -> Iterator[None]:
         """Held by one worker of this host at a time. Other hosts are not kept out: their commits make the Hub answer
         409. `meter` may stop the waiting. Raises StorageUnavailableError when it takes too long."""
-        with self._lock_file(what) as descriptor:
+        with self._lock_file("repo", what) as descriptor:
             deadline = time.monotonic() + 3 * self.place.timeout
             while not _locked(descriptor):
                 if time.monotonic() > deadline:
@@ -178,14 +194,15 @@ class HubClient:
     @contextmanager
     def alone(self, what: str) -> Iterator[bool]:
         """Whether nobody else on this host, of whichever account of this Hub, is at it."""
-        with self._lock_file(what) as descriptor:
+        with self._lock_file("ahead", what) as descriptor:
             yield _locked(descriptor)
 
     @contextmanager
-    def _lock_file(self, what: str) -> Iterator[int]:
+    def _lock_file(self, kind: str, what: str) -> Iterator[int]:
+        """One of a fixed number of files, so that they don't pile up; who shares one waits a little more."""
         folder = self.place.memory_folder / "hub-locks"
         folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(f"{self.endpoint} {what}".encode()).hexdigest()[:32]
+        name = f"{kind}-{hashlib.sha256(f'{self.endpoint} {what}'.encode()).hexdigest()[:3]}"
         descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor

@@ -13,6 +13,10 @@ from tests.servers.hub import Hub
 
 REPO = "weaboo-55825"
 PATH = "55825/ep1/0123456789abcdef.mp4"
+LFS_STEPS = ["preupload", "batch", "verify", "commit", "paths-info", "resolve"]
+XET_STEPS = ["preupload", "xet-write-token", "commit", "paths-info", "resolve"]
+STEPS = [*[("lfs", step) for step in LFS_STEPS], *[("xet", step) for step in XET_STEPS]]
+"""A way to upload, and the route of a request that it makes."""
 
 
 def place(hub: Hub, user: str, folder: Path, *, xet: bool = True, timeout: float = 5.0) -> HubPlace:
@@ -42,3 +46,15 @@ def file_of(folder: Path, content: bytes, path: str = PATH, repo: str = REPO) ->
 def put(backend: HuggingFaceBackend, *files: FileToPut) -> list[StoredObject]:
     """Put without looking at the progress."""
     return backend.put(files, lambda _done: None)
+
+
+def ready(hub: Hub, folder: Path, way: str, timeout: float = 5.0) -> HuggingFaceBackend:
+    """An account whose repository is there, so that the next put is an ordinary one."""
+    backend = account(hub, "ann", folder, xet=way == "xet", timeout=timeout)
+    put(backend, file_of(folder, random_bytes(1000), "55825/ep0/first.mp4"))
+    return backend
+
+
+def commits(hub: Hub) -> list[str]:
+    """The titles of those that put the file of the tests."""
+    return [commit.title for commit in hub.repo("ann", REPO).commits if PATH in commit.title]

@@ -15,10 +15,9 @@ from storage_app.backends.base import (
 )
 from storage_app.backends.hf_client import HubPlace
 from storage_app.backends.huggingface import HuggingFaceBackend
-from storage_app.backends.local import LocalBackend
 from storage_app.credentials import seal
 from storage_app.models import StorageAccount
-from tests.servers.hub import Hub
+from tests.servers.hub import Hub, Refuse
 from tests.unit.huggingface import PATH, REPO, account, file_of, place, put, random_bytes
 
 CAPTIONS = b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
@@ -198,8 +197,6 @@ def test_large_files_go_in_parts_where_lfs_wants_that(hub: Hub, tmp_path: Path) 
 
 
 def test_a_hub_without_xet_gets_lfs(hub: Hub, tmp_path: Path) -> None:
-    from tests.servers.hub import Refuse
-
     hub.misbehave("xet-write-token", Refuse(code=404, message="Not found"))
     content = random_bytes(100_000)
     put(account(hub, "ann", tmp_path), file_of(tmp_path, content))
@@ -269,35 +266,8 @@ def test_an_account_of_the_database_is_spoken_for(hub: Hub, tmp_path: Path) -> N
     assert [one.repo for one in backend.list()] == [REPO]
 
 
-def test_a_copy_moves_no_bytes(hub: Hub, tmp_path: Path) -> None:
-    content = random_bytes(500_000)
-    file = file_of(tmp_path, content)
-    put(account(hub, "ann", tmp_path), file)
-    hub.repo("ann", REPO).private = False
-    backend, file = account(hub, "bob", tmp_path), file_of(tmp_path, content)
-    file.source.unlink()
-    stored = backend.copy_from(account(hub, "ann", tmp_path), file)
-    assert stored == backend.stat(REPO, PATH)
-    assert hub.content("bob", REPO, PATH) == content
-    assert sum(hub.received("bob").values()) < 20_000
-    assert b"Reelkeep" in hub.content("bob", REPO, "README.md")
-
-
-def test_what_cannot_be_copied_there_is_not(hub: Hub, tmp_path: Path) -> None:
-    file = file_of(tmp_path, random_bytes(1000))
-    source = account(hub, "ann", tmp_path)
-    put(source, file)
-    backend = account(hub, "bob", tmp_path)
-    assert backend.copy_from(source, file) is None  # private
-    assert backend.copy_from(LocalBackend(tmp_path), file) is None
-    hub.repo("ann", REPO).private = False
-    assert backend.copy_from(source, file_of(tmp_path, random_bytes(1000))) is None  # another content
-    assert f"bob/{REPO}" not in hub.state.repos
-
-
-def test_what_lies_in_lfs_only_cannot_be_copied(hub: Hub, tmp_path: Path) -> None:
-    file = file_of(tmp_path, random_bytes(1000))
-    source = account(hub, "ann", tmp_path, xet=False)
-    put(source, file)
-    hub.repo("ann", REPO).private = False
-    assert account(hub, "bob", tmp_path).copy_from(source, file) is None
+def test_whose_the_token_is_is_asked_once(hub: Hub, tmp_path: Path) -> None:
+    for number in range(3):
+        with pytest.raises(ObjectMissingError):
+            account(hub, "ann", tmp_path).stat(f"weaboo-{number}", PATH)
+    assert hub.count("whoami") == 1

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from huggingface_hub import close_session
 
 from storage_app.backends.base import FileToPut, Stopped, StorageAuthError
 from storage_app.backends.huggingface import HuggingFaceBackend
+from storage_app.backends.local import LocalBackend
 from tests.servers.hub import Hub, Silence, Slow, busy
 from tests.servers.hub.faults import Refuse
 from tests.unit.huggingface import PATH, REPO, account, file_of, put, random_bytes
@@ -68,6 +70,18 @@ def test_threads_that_begin_a_work_together_make_one_repository(hub: Hub, tmp_pa
     for thread in threads:
         thread.join(60)
     assert {file.path for file in files} | {"README.md"} == set(hub.files("ann", REPO))
+
+
+def test_an_account_that_cannot_be_reached_does_not_cut_off_the_others(hub: Hub, tmp_path: Path) -> None:
+    backend, file = account(hub, "ann", tmp_path, xet=False), file_of(tmp_path, random_bytes(500_000))
+    hub.misbehave("put", Slow(bytes_per_second=500_000))
+    thread = threading.Thread(target=put, args=(backend, file))
+    thread.start()
+    until(lambda: hub.received("ann")["lfs"] > 100_000)
+    close_session()  # as the client does in all threads after any failure to connect
+    thread.join(60)
+    assert hub.count("put") == 1
+    assert hub.sha256("ann", REPO, PATH) == file.sha256
 
 
 @pytest.mark.parametrize(("way", "step"), [("xet", "xorb"), ("xet", "commit"), ("lfs", "put"), ("lfs", "commit")])
@@ -136,6 +150,14 @@ def test_what_is_sent_ahead_need_not_be_sent_again(hub: Hub, backend: HuggingFac
     assert hub.sha256("ann", REPO, PATH) == file.sha256
 
 
+def test_another_process_puts_what_one_has_sent_ahead(hub: Hub, backend: HuggingFaceBackend, tmp_path: Path) -> None:
+    file = file_of(tmp_path, random_bytes(BIG))
+    assert worker(hub, file, tmp_path / "memory", "ahead").wait(120) == 0
+    before = hub.received("ann").copy()
+    put(backend, file)
+    assert sum((hub.received("ann") - before).values()) < 0.05 * BIG
+
+
 def test_a_download_that_stops_stops_it(hub: Hub, backend: HuggingFaceBackend, tmp_path: Path) -> None:
     file = file_of(tmp_path, random_bytes(BIG))
     with pytest.raises(Stopped):
@@ -191,3 +213,45 @@ def test_a_slow_transfer_stops_soon_when_it_has_to(hub: Hub, tmp_path: Path, way
         backend.put([file_of(tmp_path, random_bytes(BIG))], stop)
     assert time.monotonic() - began < 20
     assert PATH not in hub.files("ann", REPO)
+
+
+def test_a_hub_that_does_not_copy_is_no_failure(hub: Hub, tmp_path: Path) -> None:
+    file, source = file_of(tmp_path, random_bytes(1000)), account(hub, "ann", tmp_path)
+    put(source, file)
+    hub.repo("ann", REPO).private = False
+    hub.misbehave("duplicate", Refuse(code=404, message="Not found"))
+    assert account(hub, "bob", tmp_path).copy_from(source, file) is None
+
+
+def test_a_copy_moves_no_bytes(hub: Hub, tmp_path: Path) -> None:
+    content = random_bytes(500_000)
+    file = file_of(tmp_path, content)
+    put(account(hub, "ann", tmp_path), file)
+    hub.repo("ann", REPO).private = False
+    backend, file = account(hub, "bob", tmp_path), file_of(tmp_path, content)
+    file.source.unlink()
+    stored = backend.copy_from(account(hub, "ann", tmp_path), file)
+    assert stored == backend.stat(REPO, PATH)
+    assert hub.content("bob", REPO, PATH) == content
+    assert sum(hub.received("bob").values()) < 20_000
+    assert b"Reelkeep" in hub.content("bob", REPO, "README.md")
+
+
+def test_what_cannot_be_copied_there_is_not(hub: Hub, tmp_path: Path) -> None:
+    file = file_of(tmp_path, random_bytes(1000))
+    source = account(hub, "ann", tmp_path)
+    put(source, file)
+    backend = account(hub, "bob", tmp_path)
+    assert backend.copy_from(source, file) is None  # private
+    assert backend.copy_from(LocalBackend(tmp_path), file) is None
+    hub.repo("ann", REPO).private = False
+    assert backend.copy_from(source, file_of(tmp_path, random_bytes(1000))) is None  # another content
+    assert f"bob/{REPO}" not in hub.state.repos
+
+
+def test_what_lies_in_lfs_only_cannot_be_copied(hub: Hub, tmp_path: Path) -> None:
+    file = file_of(tmp_path, random_bytes(1000))
+    source = account(hub, "ann", tmp_path, xet=False)
+    put(source, file)
+    hub.repo("ann", REPO).private = False
+    assert account(hub, "bob", tmp_path).copy_from(source, file) is None
