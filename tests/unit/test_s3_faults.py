@@ -136,14 +136,14 @@ def test_a_quota_that_is_hit_in_the_middle_keeps_what_is_there(rgw: Rgw, s3_faul
     uid = f"limited{s3_faults.endpoint.rpartition(':')[2]}"
     rgw.new_user(uid, uid, "limited-secret")
     bucket = new_bucket(rgw, tmp_path, s3_faults.endpoint, access_key=uid, secret_key="limited-secret")
-    rgw.limit(uid, SIZE - PART)
-    backend, file = S3Backend(bucket), file_of(tmp_path, SIZE)
+    rgw.limit(uid, 2 * PART)
+    backend, file = S3Backend(bucket), file_of(tmp_path, 8 * PART)
     with pytest.raises(StorageFullError, match="no room left"):
         put(backend, file)
     sent = s3_faults.sent("UploadPart")
-    rgw.limit(uid, 2 * SIZE)
+    rgw.limit(uid, 20 * PART)
     assert put(backend, file).sha256 == file.sha256
-    assert s3_faults.sent("UploadPart") - sent < SIZE
+    assert s3_faults.sent("UploadPart") - sent < file.size
 
 
 def test_a_service_that_falls_silent_is_left_after_the_timeout(rgw: Rgw, s3_faults: S3Faults, tmp_path: Path) -> None:
@@ -155,9 +155,10 @@ def test_a_service_that_falls_silent_is_left_after_the_timeout(rgw: Rgw, s3_faul
 
 def test_a_key_of_somebody_else_is_refused(rgw: Rgw, s3_bucket: Bucket, tmp_path: Path) -> None:
     wrong = replace(s3_bucket, secret_key="not-the-secret")
-    for operation in (lambda: S3Backend(wrong).stat(REPO, PATH), lambda: put(S3Backend(wrong), file_of(tmp_path, 1))):
-        with pytest.raises(StorageAuthError, match="Check the key"):
-            operation()
+    with pytest.raises(StorageAuthError, match="Check the key"):
+        S3Backend(wrong).stat(REPO, PATH)
+    with pytest.raises(StorageAuthError, match="Check the key"):
+        put(S3Backend(wrong), file_of(tmp_path, 1))
     with pytest.raises(StorageAuthError, match="no access key"):
         S3Backend(replace(s3_bucket, access_key="")).stat(REPO, PATH)
 
@@ -191,13 +192,27 @@ def test_nobody_at_the_endpoint_is_unavailable(s3_bucket: Bucket) -> None:
         backend.stat(REPO, PATH)
 
 
-def test_an_endpoint_that_is_not_s3_is_named(s3_bucket: Bucket) -> None:
-    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\nConnection: close\r\n\r\n<html>hello<p"
-    server = RawServer(lambda connection: answering(page)(server)(connection))
-    with server:
+PAGES = {
+    "a page": b"<html><body>Log in</body></html>",
+    "broken XML": b"<html><body>Log in",
+    "nothing": b"",
+}
+
+
+@pytest.mark.parametrize("status", ["200 OK", "302 Found", "404 Not Found"])
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_not_s3_is_not_taken_for_an_empty_account(s3_bucket: Bucket, page: str, status: str) -> None:
+    head = f"HTTP/1.1 {status}\r\nContent-Length: {len(PAGES[page])}\r\nConnection: close\r\n\r\n"
+
+    def talk(connection: socket.socket) -> None:
+        answering(head.encode(), PAGES[page])(server)(connection)
+
+    with RawServer(talk) as server:
         backend = S3Backend(replace(s3_bucket, endpoint=server.url("")))
-        with pytest.raises(StorageError, match="not an S3 service"):
-            list(backend.list())
+        for operation in (lambda: list(backend.list()), backend.capacity, lambda: backend.stat(REPO, PATH)):
+            with pytest.raises(StorageError) as caught:
+                operation()
+            assert not isinstance(caught.value, ObjectMissingError)
 
 
 @pytest.mark.parametrize("endpoint", ["nonsense", "http://", "http://[::1"])
