@@ -71,18 +71,16 @@ class S3Backend:
     def list(self, repo: str | None = None) -> Iterator[ListedObject]:
         """See Backend.list."""
         prefix = f"{self.bucket.prefix}-" if repo is None else f"{repo}/"
-        for page in self.client.pages("list_objects_v2", Prefix=prefix):
-            for found in page.get("Contents", ()):
-                name, slash, path = found["Key"].partition("/")
-                if slash and path:
-                    yield ListedObject(name, path, found["Size"], etag=found["ETag"].strip('"'))
+        for found in self.objects.listed(prefix):
+            name, slash, path = found["Key"].partition("/")
+            if slash and path:
+                yield ListedObject(name, path, found["Size"], etag=found["ETag"].strip('"'))
 
     def capacity(self) -> Capacity:
         """See Backend.capacity: what lies in the whole bucket, ours or not. S3 has no way to ask how much is free."""
         used = files = 0
-        for page in self.client.pages("list_objects_v2"):
-            for found in page.get("Contents", ()):
-                used, files = used + found["Size"], files + 1
+        for found in self.objects.listed(""):
+            used, files = used + found["Size"], files + 1
         return Capacity(used, None, files)
 
     def direct_url(self, repo: str, path: str) -> str | None:

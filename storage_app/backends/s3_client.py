@@ -50,9 +50,8 @@ class Bucket:
     forget_after: timedelta = timedelta(days=7)
 
     def __str__(self) -> str:
-        host = urlsplit(self.endpoint)
-        port = f":{host.port}" if host.port else ""
-        return f"Bucket {self.bucket} at {f'{host.hostname}{port}' if self.endpoint else 'Amazon S3'}"
+        host = self.endpoint.rpartition("//")[2].partition("/")[0].rpartition("@")[2]
+        return f"Bucket {self.bucket} at {host or 'Amazon S3'}"
 
     @property
     def encrypted(self) -> dict[str, str]:
@@ -131,7 +130,15 @@ def _client(bucket: Bucket, _pid: int) -> Any:
     unhashed = config.merge(Config(s3={"addressing_style": _addressing(bucket), "payload_signing_enabled": False}))
     for operation in ("PutObject", "UploadPart"):
         client.meta.events.register(f"before-sign.s3.{operation}", functools.partial(_sign_only_md5, unhashed))
+    if bucket.endpoint:
+        client.meta.events.register_last("before-parameter-build.s3", _stay_at_the_endpoint)
     return client
+
+
+def _stay_at_the_endpoint(context: dict[str, Any], **_: Any) -> None:
+    """Buckets in other regions are Amazon's. Elsewhere boto3 would follow a redirection to nowhere until its stack is
+    full."""
+    context.setdefault("s3_redirect", {})["redirected"] = True
 
 
 def _sign_only_md5(unhashed: Config, request: Any, **_: Any) -> None:
@@ -141,7 +148,9 @@ def _sign_only_md5(unhashed: Config, request: Any, **_: Any) -> None:
 
 
 def _addressing(bucket: Bucket) -> str:
-    if bucket.addressing != "auto" or not bucket.endpoint:
+    if bucket.addressing != "auto":
         return bucket.addressing
+    if not bucket.endpoint:
+        return "path" if "." in bucket.bucket else "virtual"  # Amazon's certificate covers one label
     host = urlsplit(bucket.endpoint).hostname or ""
     return "virtual" if host.endswith(VIRTUAL_ONLY) else "path"

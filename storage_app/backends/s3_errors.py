@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from botocore.exceptions import (  # type: ignore[import-untyped]
     ClientError,
@@ -124,6 +123,7 @@ CODES: dict[str, Said] = {
 
 STATUSES: dict[int, Said] = {
     301: REGION,
+    307: REGION,
     401: AUTH,
     403: AUTH,
     404: MISSING,
@@ -139,9 +139,9 @@ STATUSES: dict[int, Said] = {
 def storage_error(error: Exception, place: str, secrets: Sequence[str]) -> StorageError:
     """The storage error for what boto3 raised. `place` begins its sentence; none of `secrets` is in it."""
     if isinstance(error, ClientError):
-        return _answered(error.response, place, secrets)
+        return _answered(error, place, secrets)
     if isinstance(error, ResponseParserError):
-        return StorageUnavailableError(f"{place}: what answers there is not an S3 service. Check the endpoint.")
+        return not_s3(place)
     if isinstance(error, ParamValidationError):
         return StorageError(f"{place}: its name or settings are not valid. Correct them at the account.")
     return StorageUnavailableError(f"{place} {_transport(error)}. The job tries again by itself.")
@@ -157,18 +157,25 @@ def _transport(error: Exception) -> str:
     return f"broke the connection off ({type(error).__name__})"
 
 
-def _answered(response: Mapping[str, Any], place: str, secrets: Sequence[str]) -> StorageError:
-    details, about = response.get("Error", {}), response.get("ResponseMetadata", {})
+def not_s3(place: str) -> StorageUnavailableError:
+    """Something else answers there, such as a log-in page: it must not be taken for an empty account."""
+    return StorageUnavailableError(f"{place}: what answers there is not an S3 service. Check the endpoint.")
+
+
+def _answered(error: ClientError, place: str, secrets: Sequence[str]) -> StorageError:
+    details, about = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     code, message = str(details.get("Code") or ""), str(details.get("Message") or "")
     status, headers = int(about.get("HTTPStatusCode") or 0), about.get("HTTPHeaders", {})
+    if status in {302, 404} and not code.isalpha() and not error.operation_name.startswith("Head"):
+        return not_s3(place)
     kind, text = _said(code, message, status, headers)
     shown = f"{code}: {message}" if message and kind in {StorageError, StorageAuthError} else code or str(status)
     for secret in filter(None, secrets):
         shown = shown.replace(secret, "…")
-    error = kind(f"{place}: {text} ({shown}).")
-    if isinstance(error, StorageRateError):
-        error.retry_after = _seconds(headers.get("retry-after", ""))
-    return error
+    said = kind(f"{place}: {text} ({shown}).")
+    if isinstance(said, StorageRateError):
+        said.retry_after = _seconds(headers.get("retry-after", ""))
+    return said
 
 
 def _said(code: str, message: str, status: int, headers: Mapping[str, str]) -> Said:

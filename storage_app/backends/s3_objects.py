@@ -18,7 +18,7 @@ from storage_app.backends.base import (
     StoredObject,
 )
 from storage_app.backends.s3_client import Client
-from storage_app.backends.s3_errors import RangeError, UnsupportedError
+from storage_app.backends.s3_errors import RangeError, UnsupportedError, not_s3
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,16 @@ class Objects:
     def head(self, key: str) -> dict[str, Any]:
         """What HEAD answers, `ETag` without its quotes. Raises ObjectMissingError."""
         answer = self.client.call("head_object", Key=key, **self._where)
-        return {**answer, "ETag": answer.get("ETag", "").strip('"')}
+        if "ETag" not in answer:
+            raise not_s3(str(self.client.bucket))
+        return {**answer, "ETag": answer["ETag"].strip('"')}
+
+    def listed(self, prefix: str) -> Iterator[dict[str, Any]]:
+        """What ListObjectsV2 says of every key with this prefix."""
+        for page in self.client.pages("list_objects_v2", Prefix=prefix):
+            if "IsTruncated" not in page:
+                raise not_s3(str(self.client.bucket))
+            yield from page.get("Contents", ())
 
     def stat(self, key: str) -> StoredObject:
         """As Backend.stat. A bucket that is missing isn't taken for a missing object."""

@@ -115,9 +115,9 @@ class Rgw:
         self.admin("user", "create", f"--uid={uid}", f"--display-name={uid}", *keys)
 
     def limit(self, uid: str, size: int) -> None:
-        """From now on this user may store so many bytes."""
-        self.admin("quota", "set", "--quota-scope=user", f"--uid={uid}", f"--max-size={size}")
-        self.admin("quota", "enable", "--quota-scope=user", f"--uid={uid}")
+        """From now on this user may store so many bytes in a bucket."""
+        self.admin("quota", "set", "--quota-scope=bucket", f"--uid={uid}", f"--max-size={size}")
+        self.admin("quota", "enable", "--quota-scope=bucket", f"--uid={uid}")
 
     def admin(self, *arguments: str) -> Any:
         """What `radosgw-admin` prints as JSON, else None."""

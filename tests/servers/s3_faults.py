@@ -106,6 +106,9 @@ class S3Faults:
         self._sent: Counter[str] = Counter()
         self._plans: dict[str, list[Misbehaviour]] = {}
         self._lock = threading.Lock()
+        self.active = 0
+        """Requests being answered."""
+        self.changed = threading.Condition()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
 
@@ -133,6 +136,11 @@ class S3Faults:
         """Count bytes that arrived."""
         with self._lock:
             self._sent[operation] += size
+
+    def wait_until_quiet(self) -> None:
+        """Until nothing is on its way any more, of a client that was killed."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.active == 0, 30)
 
     def due(self, request: Request) -> dict[type[Misbehaviour], Any]:
         """Log a request and use up what goes wrong with it."""
@@ -195,15 +203,23 @@ class _Handler(BaseHTTPRequestHandler):
         copies = "x-amz-copy-source" in self.headers
         self.operation = operation_of(self.command, url.path, query, copies)
         self.due = self.server.proxy.due(Request(self.operation, url.path, query, dict(self.headers)))
+        self._count(1)
         try:
             self._pass_on()
         except (OSError, http.client.HTTPException):
             self.close_connection = True
+        finally:
+            self._count(-1)
 
     do_HEAD = do_PUT = do_POST = do_DELETE = do_OPTIONS = do_GET  # noqa: N815 - named by http.server
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
         """Keep the tests' output quiet."""
+
+    def _count(self, change: int) -> None:
+        with self.server.proxy.changed:
+            self.server.proxy.active += change
+            self.server.proxy.changed.notify_all()
 
     def _pass_on(self) -> None:
         if Refuse in self.due:

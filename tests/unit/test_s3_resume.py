@@ -77,6 +77,7 @@ def test_killed_again_and_again_it_sends_only_what_is_missing(
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
+        s3_faults.wait_until_quiet()
         assert s3_faults.sent("UploadPart") > before
     s3_faults.misbehave("UploadPart")
     before, there = s3_faults.sent("UploadPart"), parts_there(backend)
@@ -99,6 +100,7 @@ def test_a_put_that_is_stopped_leaves_no_object_and_goes_on(
     backend, file = S3Backend(s3_bucket), file_of(tmp_path, SIZE)
     s3_faults.misbehave("UploadPart", Slow(bytes_per_second=5 * MIB))
     stop_in_the_middle(backend, file, after=4 * PART)
+    s3_faults.wait_until_quiet()
     assert list(backend.list()) == []
     s3_faults.misbehave("UploadPart")
     before, there = s3_faults.sent("UploadPart"), parts_there(backend)
@@ -114,6 +116,7 @@ def begun(s3_bucket: Bucket, s3_faults: S3Faults, file: FileToPut) -> S3Backend:
     with pytest.raises(Exception, match="broke the connection off"):
         put(backend, file)
     s3_faults.misbehave("UploadPart")
+    s3_faults.wait_until_quiet()
     assert parts_there(backend) >= PART
     return backend
 
@@ -131,9 +134,7 @@ def test_an_upload_that_the_account_has_forgotten_begins_anew(
 
 
 @pytest.mark.parametrize("size", [SIZE, SIZE - 1])
-def test_another_file_does_not_go_on_with_it(
-    s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path, size: int
-) -> None:
+def test_another_file_does_not_go_on_with_it(s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path, size: int) -> None:
     backend, other = begun(s3_bucket, s3_faults, file_of(tmp_path, SIZE)), file_of(tmp_path, size, seed=2)
     assert put(backend, other).sha256 == other.sha256
     assert read(backend) == other.source.read_bytes()
@@ -154,9 +155,7 @@ def test_a_part_with_other_bytes_is_sent_again(s3_bucket: Bucket, s3_faults: S3F
     assert read(backend) == file.source.read_bytes()
 
 
-def test_a_lost_answer_to_the_completion_is_no_failure(
-    s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path
-) -> None:
+def test_a_lost_answer_to_the_completion_is_no_failure(s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path) -> None:
     backend, file = S3Backend(s3_bucket), file_of(tmp_path, SIZE)
     s3_faults.misbehave("CompleteMultipartUpload", LoseAnswer())
     assert put(backend, file).sha256 == file.sha256
@@ -180,9 +179,7 @@ def test_two_at_once_end_well(s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: 
     assert read(S3Backend(s3_bucket)) == file.source.read_bytes()
 
 
-def test_memory_that_cannot_be_read_is_as_good_as_none(
-    s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path
-) -> None:
+def test_memory_that_cannot_be_read_is_as_good_as_none(s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path) -> None:
     file = file_of(tmp_path, SIZE)
     backend = begun(s3_bucket, s3_faults, file)
     (memory,) = s3_bucket.memory_folder.glob("*.json")
