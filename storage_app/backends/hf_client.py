@@ -66,7 +66,7 @@ class HubClient:
         token = self.place.token
         if not token or not token.isascii() or not token.isprintable() or " " in token:
             raise StorageAuthError(f"Account {self.name} has no usable token. Enter one with write permission.")
-        return HfApi(endpoint=self.place.endpoint.rstrip("/") or None, token=token, library_name="reelkeep")
+        return HfApi(endpoint=self.endpoint, token=token, library_name="reelkeep")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -79,12 +79,16 @@ class HubClient:
         """The repository with its user."""
         return f"{self.name}/{repo}"
 
-    def resolve_url(self, repo_id: str, path: str) -> str:
-        """Where the Hub serves a file, or redirects to who does."""
+    @property
+    def endpoint(self) -> str:
+        """Of the Hub, without a slash at its end."""
         from huggingface_hub import constants
 
-        endpoint = self.place.endpoint.rstrip("/") or constants.ENDPOINT
-        return f"{endpoint}/datasets/{quote(repo_id)}/resolve/main/{quote(path)}"
+        return self.place.endpoint.rstrip("/") or constants.ENDPOINT
+
+    def resolve_url(self, repo_id: str, path: str) -> str:
+        """Where the Hub serves a file, or redirects to who does."""
+        return f"{self.endpoint}/datasets/{quote(repo_id)}/resolve/main/{quote(path)}"
 
     def patiently(self, request: Callable[[], T]) -> T:
         """`request`, tried again for a while when the network or the Hub stumbles."""
@@ -126,7 +130,8 @@ class HubClient:
             return None
 
         def ask() -> httpx2.Response:
-            answer = get_session().get(self.write_token_url(repo_id), headers=self.headers)
+            headers = self.headers  # first: the session's time-outs are set with it
+            answer = get_session().get(self.write_token_url(repo_id), headers=headers)
             hf_raise_for_status(answer)
             return answer
 
@@ -142,23 +147,24 @@ class HubClient:
 
     def write_token_url(self, repo_id: str) -> str:
         """Where hf_xet asks again when the permission has run out."""
-        return f"{self.api.endpoint}/api/datasets/{repo_id}/xet-write-token/main"
+        return f"{self.endpoint}/api/datasets/{repo_id}/xet-write-token/main"
 
-    def must_know_us(self) -> None:
-        """Raise StorageAuthError when "no such repository" only says that our token is not the account's."""
+    def must_know_us(self) -> bool:
+        """Whether the account is the token's own user; False: one of its organizations. Raises StorageAuthError when
+        it is neither, for then "no such repository" only says that."""
         with translated(self.name):
             me = self.patiently(lambda: self.api.whoami(cache=False))
-        names = {me.get("name"), *(org.get("name") for org in me.get("orgs", []))}
-        if self.name not in names:
+        if self.name not in {me.get("name"), *(org.get("name") for org in me.get("orgs", []))}:
             raise StorageAuthError(
                 f"The token of account {self.name} belongs to {me.get('name')}. Enter one of {self.name}."
             )
+        return bool(me.get("name") == self.name)
 
     @contextmanager
     def lock(self, what: str, meter: Meter | None = None) -> Iterator[None]:
         """Held by one worker of this host at a time. Other hosts are not kept out: their commits make the Hub answer
         409. `meter` may stop the waiting. Raises StorageUnavailableError when it takes too long."""
-        with self._lock_file(what) as descriptor:
+        with self._lock_file("repo", what) as descriptor:
             deadline = time.monotonic() + 3 * self.place.timeout
             while not _locked(descriptor):
                 if time.monotonic() > deadline:
@@ -171,14 +177,15 @@ class HubClient:
     @contextmanager
     def alone(self, what: str) -> Iterator[bool]:
         """Whether nobody else on this host, of whichever account of this Hub, is at it."""
-        with self._lock_file(what) as descriptor:
+        with self._lock_file("ahead", what) as descriptor:
             yield _locked(descriptor)
 
     @contextmanager
-    def _lock_file(self, what: str) -> Iterator[int]:
+    def _lock_file(self, kind: str, what: str) -> Iterator[int]:
+        """One of a fixed number of files, so that they don't pile up; who shares one waits a little more."""
         folder = self.place.memory_folder / "hub-locks"
         folder.mkdir(parents=True, exist_ok=True)
-        name = hashlib.sha256(f"{self.place.endpoint} {what}".encode()).hexdigest()[:32]
+        name = f"{kind}-{hashlib.sha256(f'{self.endpoint} {what}'.encode()).hexdigest()[:3]}"
         descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             yield descriptor
@@ -235,8 +242,8 @@ def use_time_outs(seconds: float) -> None:
             return
         set_client_factory(make)
         # Their warnings and notes name signed URLs.
-        for name, level in (("huggingface_hub", logging.ERROR), ("httpx2", logging.WARNING)):
-            logging.getLogger(name).setLevel(level)
+        for name in ("huggingface_hub", "httpx2", "httpcore2"):
+            logging.getLogger(name).setLevel(logging.ERROR)
         _time_outs = seconds
 
 

@@ -139,6 +139,10 @@ def _full(account: str, words: str) -> StorageError:
 
 
 def _refused(response: httpx2.Response, account: str, words: str) -> StorageError:
+    if "Authorization" not in response.request.headers:
+        return StorageUnavailableError(
+            f"Hugging Face's file server took a signed address of account {account} no more; it is tried anew."
+        )
     minutes = _skew(response) / 60
     if abs(minutes) > SKEW / 60:
         return StorageAuthError(

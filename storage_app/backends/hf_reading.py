@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from storage_app.backends.base import ObjectMissingError, StorageUnavailableError
+from storage_app.backends.base import ContentMismatchError, ObjectMissingError, StorageUnavailableError
 from storage_app.backends.hf_client import WAITS, HubClient, may_pass
 from storage_app.backends.hf_errors import translated
 
@@ -31,33 +31,38 @@ class Reading:
         self._etag: str | None = None
         self._signed: str | None = None
 
-    def bytes(self, start: int, end: int | None) -> Iterator[bytes]:
+    def read(self, start: int, end: int | None) -> Iterator[bytes]:
         """From `start` up to but without `end`, all of the same content. Raises StorageErrors."""
         position, failures = start, 0
         while end is None or position < end:
             before = position
             try:
-                with translated(self.hub.name), self._answer(position, end) as answer:
-                    if answer is None:
-                        return
-                    last = _end_of(answer, position, end)
-                    for chunk in _from(answer, position):
-                        piece = chunk if end is None else chunk[: end - position]
-                        position += len(piece)
-                        yield piece
-                        if position == end:
-                            return
-                if last is None or position >= last:
-                    return
+                for piece in self._stretch(position, end):
+                    position += len(piece)
+                    yield piece
+            except ContentMismatchError:
+                raise
             except StorageUnavailableError:
                 failures = 1 if position > before else failures + 1
                 if failures > len(WAITS):
                     raise
+                time.sleep(WAITS[failures - 1])
             else:
-                failures = 1 if position > before else failures + 1
-                if failures > len(WAITS):
-                    raise StorageUnavailableError(f"{self.path} of {self.repo_id} ends before its end.")
-            time.sleep(WAITS[failures - 1])
+                return
+
+    def _stretch(self, position: int, end: int | None) -> Iterator[bytes]:
+        """What one answer gives. Raises StorageUnavailableError when that is less than it was to be."""
+        with translated(self.hub.name), self._answer(position, end) as answer:
+            if answer is None:
+                return
+            last = _end_of(answer, position, end)
+            for chunk in _from(answer, position):
+                piece = chunk if last is None else chunk[: last - position]
+                if piece:
+                    position += len(piece)
+                    yield piece
+            if last is not None and position < last:
+                raise StorageUnavailableError(f"{self.path} of {self.repo_id} broke off in the middle.")
 
     @contextmanager
     def _answer(self, position: int, end: int | None) -> Iterator[httpx2.Response | None]:
@@ -98,12 +103,12 @@ class Reading:
         raise StorageUnavailableError(f"Hugging Face sends requests for {self.path} round in circles.")
 
     def _stay_with(self, answer: httpx2.Response) -> None:
-        """Raise StorageUnavailableError when the file has been replaced since its first bytes were read."""
+        """Raise ContentMismatchError when the file has been replaced since its first bytes were read."""
         etag = answer.headers.get("X-Linked-Etag") or answer.headers.get("ETag")
         if answer.status_code < 400 and etag is not None:
             if self._etag not in {None, etag}:
                 answer.close()
-                raise StorageUnavailableError(f"{self.path} of {self.repo_id} was replaced while it was being read.")
+                raise ContentMismatchError(f"{self.path} of {self.repo_id} was replaced while it was being read.")
             self._etag = etag
 
     def _check(self, answer: httpx2.Response) -> None:
@@ -146,7 +151,7 @@ def _end_of(answer: httpx2.Response, position: int, end: int | None) -> int | No
     than were asked for."""
     if answer.status_code == 200:
         length = answer.headers.get("Content-Length")
-        return int(length) if length else None
+        return min((n for n in (end, int(length) if length else None) if n is not None), default=None)
     found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if found is None or int(found[1]) != position:
         raise StorageUnavailableError("Hugging Face's file server answered with other bytes than were asked for.")

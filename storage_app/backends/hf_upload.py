@@ -73,7 +73,7 @@ class RepoUpload:
         def ask() -> None:
             with translated(self.hub.name):
                 _fetch_upload_modes(
-                    additions, DATASET, self.repo_id, self.hub.headers, "main", endpoint=self.hub.api.endpoint
+                    additions, DATASET, self.repo_id, self.hub.headers, "main", endpoint=self.hub.endpoint
                 )
 
         try:
@@ -148,7 +148,7 @@ def confirm(
         if not _same(entry, file) or (entry.xet_hash and sent.get(file.path, entry.xet_hash) != entry.xet_hash):
             raise ContentMismatchError(f"{file.path} in {repo_id} does not have the file's size and hash.")
         start = max(0, file.size - TAIL)
-        theirs = b"".join(Reading(hub, repo_id, file.path).bytes(start, file.size))
+        theirs = b"".join(Reading(hub, repo_id, file.path).read(start, file.size))
         if theirs != tail_of(file, start):
             raise ContentMismatchError(f"The end of {file.path} in {repo_id} reads back as other bytes.")
         stored[file.path] = StoredObject(file.size, file.sha256, entry.blob_id)

@@ -82,7 +82,7 @@ class HuggingFaceBackend:
 
     def copy_from(self, other: Backend, file: FileToPut) -> StoredObject | None:
         """See Backend.copy_from. Possible where our token can read the other's repository and the file lies in Xet."""
-        if not isinstance(other, HuggingFaceBackend) or other.place.endpoint != self.place.endpoint:
+        if not isinstance(other, HuggingFaceBackend) or other.hub.endpoint != self.hub.endpoint:
             return None
         checked(file.repo, file.path)
         source, target = other.hub.repo_id(file.repo), self.hub.repo_id(file.repo)
@@ -149,7 +149,7 @@ class HuggingFaceBackend:
 
     def open(self, repo: str, path: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """See Backend.open."""
-        return Reading(self.hub, self.hub.repo_id(repo), checked(repo, path)).bytes(start, end)
+        return Reading(self.hub, self.hub.repo_id(repo), checked(repo, path)).read(start, end)
 
     def delete(self, repo: str, path: str) -> None:
         """See Backend.delete. Its content goes from the repository's history as well, or it would be counted on."""
@@ -205,19 +205,21 @@ class HuggingFaceBackend:
 
     def _repos(self) -> Sequence[str]:
         """Names of our repositories, without the user."""
-        beginning = f"{self.place.username}/{self.place.prefix}-"
-        return [
-            info.id.partition("/")[2]
-            for info in self._usage()
-            if info.type == DATASET and info.id.startswith(beginning)
-        ]
+        ours = f"{self.place.username}/{self.place.prefix}-"
+        found = [info.id for info in self._usage() if info.type == DATASET and info.id.startswith(ours)]
+        return [name.partition("/")[2] for name in found]
 
     def _usage(self) -> Sequence[RepoStorageInfo]:
-        """Every repository of the account, whatever it is for."""
+        """Every repository of the account, whatever it is for. An account may be an organization of the token's user;
+        whose token it is, is asked only when there is doubt, for the Hub allows that question but rarely."""
+        own = self._usage_of(None)
+        if found := [info for info in own if info.id.startswith(f"{self.place.username}/")]:
+            return found
+        return [] if self.hub.must_know_us() else self._usage_of(self.place.username)
+
+    def _usage_of(self, organization: str | None) -> Sequence[RepoStorageInfo]:
         with translated(self.hub.name):
-            me = self.hub.patiently(lambda: self.hub.api.whoami(cache=False))
-            namespace = None if me.get("name") == self.place.username else self.place.username
-            return self.hub.patiently(lambda: list(self.hub.api.list_user_repos(namespace)))
+            return self.hub.patiently(lambda: [*self.hub.api.list_user_repos(organization)])
 
     def capacity(self) -> Capacity:
         """See Backend.capacity. No Hub tells its limits, so free bytes are unknown."""

@@ -58,3 +58,4 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     """A Hugging Face Hub with no account; see `Hub.add_user`."""
     with Hub(tmp_path / "hub") as running:
         yield running
+    assert running.crashes == []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from storage_app.backends import backend_for
 from storage_app.backends.base import (
     ObjectMissingError,
     StorageAuthError,
@@ -15,6 +16,8 @@ from storage_app.backends.base import (
 from storage_app.backends.hf_client import HubPlace
 from storage_app.backends.huggingface import HuggingFaceBackend
 from storage_app.backends.local import LocalBackend
+from storage_app.credentials import seal
+from storage_app.models import StorageAccount
 from tests.servers.hub import Hub
 from tests.unit.huggingface import PATH, REPO, account, file_of, place, put, random_bytes
 
@@ -248,6 +251,22 @@ def test_a_token_of_somebody_else_is_named(hub: Hub, tmp_path: Path) -> None:
         backend.stat(REPO, PATH)
     with pytest.raises(StorageAuthError, match="belongs to bob"):
         put(backend, file_of(tmp_path, random_bytes(1000)))
+
+
+def test_an_account_of_the_database_is_spoken_for(hub: Hub, tmp_path: Path) -> None:
+    hub.add_user("ann")
+    sealed = StorageAccount(
+        index=1,
+        kind="huggingface",
+        username="ann",
+        endpoint=f"{hub.endpoint}/",
+        secret=seal(" hf_ann\n"),
+        secret_env="",
+    )
+    backend = backend_for(sealed)
+    assert isinstance(backend, HuggingFaceBackend)
+    put(backend, file_of(tmp_path, random_bytes(1000)))
+    assert [one.repo for one in backend.list()] == [REPO]
 
 
 def test_a_copy_moves_no_bytes(hub: Hub, tmp_path: Path) -> None:

@@ -58,6 +58,10 @@ class Hub:
         """Bytes of bodies that were written, by route."""
         self.tokens_leaked = 0
         """How many signed URLs were asked for with somebody's token, which belongs to the Hub alone."""
+        self.folder_limit = 10_000
+        """Entries that a folder may have."""
+        self.crashes: list[BaseException] = []
+        """What went wrong in this server itself."""
         self.closing = threading.Event()
         self._key = secrets.token_bytes(32)
         self._plans: dict[tuple[str, str | None], list[Misbehaviour]] = {}
@@ -135,6 +139,10 @@ class Hub:
         with self.state.lock:
             del self.state.repos[f"{user}/{name}"]
 
+    def revoke(self, user: str) -> None:
+        """Refuse the user's token from now on; give another by `hub.user(user).token = …`."""
+        self.user(user).token = secrets.token_hex()
+
     def misbehave(self, route: str, *what: Misbehaviour, user: str | None = None) -> None:
         """From now on, for one user or for all; replaces what was said about the same before."""
         with self._lock:
@@ -153,7 +161,7 @@ class Hub:
             for plan in now.values():
                 plan.times -= 1
         if Revoke in now and request.user:
-            request.user.token = secrets.token_hex()
+            self.revoke(name)
         return now
 
     def add_served(self, route: str, size: int) -> None:

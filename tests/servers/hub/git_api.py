@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import Any
@@ -43,9 +44,11 @@ def whoami(request: Request) -> Answer:
 def repositories(request: Request) -> Answer:
     """Every repository of the sender and what it weighs."""
     user = request.signed_in()
-    own = [repo for repo in list(request.hub.state.repos.values()) if repo.owner is user]
-    total = sum(repo.storage for repo in own)
-    return request.hub.page(request, [_storage_of(repo, total) for repo in own])
+    with request.hub.state.lock:
+        own = [repo for repo in request.hub.state.repos.values() if repo.owner is user]
+        total = sum(repo.storage for repo in own)
+        told = [_storage_of(repo, total) for repo in own]
+    return request.hub.page(request, told)
 
 
 def _storage_of(repo: Repo, total: int) -> dict[str, Any]:
@@ -147,6 +150,7 @@ def commit(request: Request) -> Answer:
         for line in lines:
             _apply(request, repo, files, line["key"], line["value"])
         _check_room(request, repo, files)
+        _check_folders(request, files)
         new = repo.add_commit(files, header["summary"], header.get("description", ""))
     return answer_json(
         {
@@ -187,6 +191,17 @@ def _check_room(request: Request, repo: Repo, files: dict[str, Entry]) -> None:
     new = {entry.sha256: entry.size for entry in files.values() if entry.sha256 and entry.sha256 not in repo.kept}
     if room is not None and sum(new.values()) > room:
         raise Refused(403, FULL)
+
+
+def _check_folders(request: Request, files: dict[str, Entry]) -> None:
+    entries = {part for path in files for part in (PurePosixPath(path), *PurePosixPath(path).parents)}
+    for folder, count in Counter(entry.parent for entry in entries if entry.name).items():
+        if count > request.hub.folder_limit:
+            raise Refused(
+                400,
+                "Your push was rejected because it contains too many files per directory. Each directory in your git"
+                f" repo can only contain up to {request.hub.folder_limit} files. Offending directory: {folder}",
+            )
 
 
 @api("duplicate", "POST", "/api/datasets/{repo}/lfs-files/duplicate")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from tests.servers.hub.faults import CutUpload, Damage, Empty, LoseAnswer, Refuse, Silence
-from tests.servers.hub.http import Answer, Body, HungUp, Refused, Request, Route, answer_json, find, split
+from tests.servers.hub.http import UNKNOWN, Answer, Body, HungUp, Refused, Request, Route, answer_json, find, split
+from tests.servers.hub.xet_formats import BadFormat
 from tests.servers.misbehaviour import Cut, Slow, Stall, Status
 
 if TYPE_CHECKING:
@@ -36,7 +38,10 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are what is being tested."""
+        """Clients that go away are what is being tested, and broken xorbs; anything else is a fault of this server."""
+        error = sys.exception()
+        if error and not isinstance(error, ConnectionError | TimeoutError | BadFormat):
+            self.hub.crashes.append(error)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -102,6 +107,8 @@ class _Handler(BaseHTTPRequestHandler):
         return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
 
     def _check_token(self, route: Route) -> None:
+        if route is UNKNOWN:
+            return
         known = self.server.hub.state.user_of(self._token()) is not None
         if route.storage:
             self.server.hub.tokens_leaked += known

@@ -85,7 +85,10 @@ class Body:
         self._over = self._left == 0 and not self._chunked
 
     def _next_chunk(self) -> bool:
-        self._left = int(self._source.readline().split(b";")[0], 16)
+        line = self._source.readline()
+        if not line:
+            raise HungUp
+        self._left = int(line.split(b";")[0], 16)
         if self._left == 0:
             while self._source.readline().strip():
                 continue

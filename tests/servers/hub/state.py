@@ -209,5 +209,6 @@ class State:
         quota = repo.owner.private_quota if repo.private else repo.owner.public_quota
         if quota is None:
             return None
-        alike = [one for one in self.repos.values() if one.owner is repo.owner and one.private == repo.private]
-        return quota - sum(one.storage for one in alike)
+        with self.lock:
+            alike = [one for one in self.repos.values() if one.owner is repo.owner and one.private == repo.private]
+            return quota - sum(one.storage for one in alike)
