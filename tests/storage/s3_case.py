@@ -21,6 +21,7 @@ USER = "tests"
 class S3Case:
     """Its server has a proxy before it that counts; parts are as small as S3 allows."""
 
+    checks_hash = True
     copies = True
 
     def __init__(self, server: Rgw, proxy: S3Faults, folder: Path) -> None:
