@@ -152,6 +152,7 @@ def test_what_lies_beside_a_video_is_shown_from_a_bucket(
     admin_client: Client, s3_account: StorageAccount, desk: Desk
 ) -> None:
     video = store(desk, s3_account)
+    assert video.stored_file is not None
     sidecar = Sidecar.objects.create(video=video, stored_file=video.stored_file, kind=SidecarKind.SUBTITLES)
     answer = admin_client.get(f"/admin/storage_app/sidecar/{sidecar.pk}/file")
     assert hashlib.sha256(answer.content).hexdigest() == hashlib.sha256(CONTENT).hexdigest()

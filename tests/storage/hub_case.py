@@ -24,7 +24,7 @@ class HubCase:
         self.backend: Backend = account(hub, USER, folder, xet=xet)
         self.checks_hash = not xet
         self.copies = xet
-        self.secrets = (hub.user(USER).token, "hf_wrong")
+        self.secrets: tuple[str, ...] = (hub.user(USER).token, "hf_wrong")
         self._place = place(hub, USER, folder, xet=xet)
 
     def another(self) -> Backend:

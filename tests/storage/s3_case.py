@@ -27,7 +27,7 @@ class S3Case:
     def __init__(self, server: Rgw, proxy: S3Faults, folder: Path) -> None:
         self._server, self._proxy, self._folder = server, proxy, folder
         self._bucket = new_bucket(server, folder, proxy.endpoint)
-        self.secrets = (server.secret_key, "wrong-secret-key")
+        self.secrets: tuple[str, ...] = (server.secret_key, "wrong-secret-key")
         self._own = S3Backend(self._bucket)
         self.backend: Backend = self._own
 
