@@ -8,6 +8,7 @@ from urllib.parse import quote
 from storage_app.backends.base import (
     Backend,
     Capacity,
+    ContentMismatchError,
     FileToPut,
     GrowingFile,
     ListedObject,
@@ -97,6 +98,8 @@ class S3Backend:
     def _put(self, file: FileToPut, meter: Meter) -> StoredObject:
         key = key_of(file.repo, file.path)
         with Source.opened(file.source) as source:
+            if source.size() != file.size:
+                raise ContentMismatchError(f"{file.source.name} does not have its {file.size} bytes any more.")
             etag = self._etag_if_there(source, key, file, meter)
             if etag is None:
                 etag = self.uploads.send(source, key, file, meter)

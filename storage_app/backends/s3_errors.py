@@ -38,6 +38,10 @@ class UnsupportedError(StorageError):
     """The service doesn't know this operation."""
 
 
+class UnsetError(StorageError):
+    """A bucket has no such setting."""
+
+
 class RangeError(StorageError):
     """There is nothing at that position of the object."""
 
@@ -112,6 +116,11 @@ CODES: dict[str, Said] = {
     ),
     **dict.fromkeys(("InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable"), BUSY),
     "NoSuchBucket": NO_BUCKET,
+    "BucketAlreadyExists": (StorageAuthError, "a bucket of that name belongs to somebody else. Choose another name"),
+    **dict.fromkeys(
+        ("NoSuchBucketPolicy", "NoSuchCORSConfiguration", "NoSuchPublicAccessBlockConfiguration"),
+        (UnsetError, "the bucket has no such setting"),
+    ),
     "NoSuchKey": MISSING,
     "NoSuchUpload": GONE,
     **dict.fromkeys(("BadDigest", "IncompleteBody", "InvalidDigest", "XAmzContentSHA256Mismatch"), DAMAGED),

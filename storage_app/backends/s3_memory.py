@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 HOUSEKEEPING = timedelta(days=1)
 
@@ -49,17 +54,27 @@ class Memory:
 
     def keep(self, upload: Upload) -> None:
         """Durably, in the place of what was kept for its key."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=self._folder, prefix="s3-", suffix=".part")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as writer:
-            json.dump(asdict(upload), writer)
-            writer.flush()
-            os.fsync(writer.fileno())
-        Path(name).replace(self._path(upload.key))
+        with self._harmless(upload.key):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            descriptor, name = tempfile.mkstemp(dir=self._folder, prefix="s3-", suffix=".part")
+            with os.fdopen(descriptor, "w", encoding="utf-8") as writer:
+                json.dump(asdict(upload), writer)
+                writer.flush()
+                os.fsync(writer.fileno())
+            Path(name).replace(self._path(upload.key))
 
     def forget(self, key: str) -> None:
         """Nothing is begun for this key any more."""
-        self._path(key).unlink(missing_ok=True)
+        with self._harmless(key):
+            self._path(key).unlink(missing_ok=True)
+
+    @contextmanager
+    def _harmless(self, key: str) -> Iterator[None]:
+        """An upload that can't be remembered is finished all the same; only a kill would cost more."""
+        try:
+            yield
+        except OSError as error:
+            log.warning("What is sent of %s can't be remembered in %s: %s", key, self._folder, error.strerror)
 
     def housekeeping_is_due(self) -> bool:
         """True once a day; the day begins with the answer."""

@@ -95,6 +95,10 @@ class Source:
         finally:
             os.close(descriptor)
 
+    def size(self) -> int:
+        """Bytes."""
+        return os.fstat(self.descriptor).st_size
+
     def md5(self, start: int, length: int) -> bytes:
         """Of those bytes."""
         return self._hashed("md5", start, length)

@@ -91,7 +91,7 @@ class Uploads:
         self._clear_up_now_and_then()
         upload = self.memory.recall(key)
         if upload and not upload.suits(file.size, file.sha256):
-            self.abort(key, upload.upload_id)
+            self._give_up(upload)
             upload = None
         there = self._listed(upload) if upload else None
         if upload is None or there is None:
@@ -130,6 +130,13 @@ class Uploads:
         remembered = self.memory.recall(key)
         if remembered and remembered.upload_id == upload_id:
             self.memory.forget(key)
+
+    def _give_up(self, upload: Upload) -> None:
+        """What stays on the account for now is aborted as an old one later."""
+        try:
+            self.abort(upload.key, upload.upload_id)
+        except StorageError as error:
+            log.warning("An upload of %s that nobody needs could not be aborted: %s", upload.key, error)
 
     def _send_whole(self, source: Source, key: str, file: FileToPut, meter: Meter) -> str:
         if source.sha256(file.size) != file.sha256:
@@ -222,12 +229,11 @@ class Uploads:
 
     def _clear_up_now_and_then(self) -> None:
         """Abort uploads of ours that nobody has gone on with for days. Its failure is no failure of the upload."""
-        if not self.memory.housekeeping_is_due():
-            return
-        self.memory.forget_old(self.bucket.forget_after)
         try:
-            self._abort_old()
-        except StorageError as error:
+            if self.memory.housekeeping_is_due():
+                self.memory.forget_old(self.bucket.forget_after)
+                self._abort_old()
+        except (StorageError, OSError) as error:
             log.warning("Old uploads could not be looked for: %s", error)
 
     def _abort_old(self) -> None:

@@ -155,9 +155,10 @@ def test_a_service_that_falls_silent_is_left_after_the_timeout(rgw: Rgw, s3_faul
 
 def test_a_key_of_somebody_else_is_refused(rgw: Rgw, s3_bucket: Bucket, tmp_path: Path) -> None:
     wrong = replace(s3_bucket, secret_key="not-the-secret")
-    for operation in (lambda: S3Backend(wrong).stat(REPO, PATH), lambda: put(S3Backend(wrong), file_of(tmp_path, 1))):
-        with pytest.raises(StorageAuthError, match="Check the key"):
-            operation()
+    with pytest.raises(StorageAuthError, match="Check the key"):
+        S3Backend(wrong).stat(REPO, PATH)
+    with pytest.raises(StorageAuthError, match="Check the key"):
+        put(S3Backend(wrong), file_of(tmp_path, 1))
     with pytest.raises(StorageAuthError, match="no access key"):
         S3Backend(replace(s3_bucket, access_key="")).stat(REPO, PATH)
 

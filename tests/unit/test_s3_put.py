@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def test_a_file_that_changed_is_not_sent(s3_bucket: Bucket, tmp_path: Path) -> N
         put(backend, replace(file_of(tmp_path, 1000), sha256="0" * 64))
     with pytest.raises(ObjectMissingError):
         backend.stat(REPO, PATH)
+
+
+@pytest.mark.parametrize("size", [1000, PART])
+def test_a_file_that_was_cut_off_is_not_sent(s3_bucket: Bucket, tmp_path: Path, size: int) -> None:
+    file = file_of(tmp_path, size)
+    os.truncate(file.source, size - 1)
+    with pytest.raises(ContentMismatchError, match="bytes any more"):
+        put(S3Backend(s3_bucket), file)
 
 
 def test_a_file_that_is_gone_is_an_error_for_people(s3_bucket: Bucket, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from storage_app.backends.base import FileToPut
 from storage_app.backends.s3 import Bucket, S3Backend
 from tests.servers.s3 import MIB, PART, PATH, REPO, file_of, put, read
-from tests.servers.s3_faults import CutUpload, LoseAnswer, S3Faults, Slow
+from tests.servers.s3_faults import CutUpload, LoseAnswer, Refuse, S3Faults, Slow
 
 KEY = f"{REPO}/{PATH}"
 SIZE = 6 * PART + 1000
@@ -68,30 +68,26 @@ def uploads_begun(backend: S3Backend) -> int:
 def test_killed_again_and_again_it_sends_only_what_is_missing(
     s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path
 ) -> None:
-    backend, file = S3Backend(s3_bucket), file_of(tmp_path, SIZE)
-    s3_faults.misbehave("UploadPart", Slow(bytes_per_second=3 * MIB))
-    for kept in (1, 5):
+    size = SIZE + 3 * PART
+    backend, file = S3Backend(s3_bucket), file_of(tmp_path, size)
+    s3_faults.misbehave("UploadPart", Slow(bytes_per_second=2 * MIB))
+    # Beyond what four connections have under way, some part must be whole.
+    for sent in (4 * PART + MIB, MIB):
         process = start(s3_bucket, file)
-        before, deadline = s3_faults.sent("UploadPart"), time.monotonic() + 60
-        while time.monotonic() < deadline and not _is_kept(backend, kept):
+        enough, deadline = s3_faults.sent("UploadPart") + sent, time.monotonic() + 60
+        while time.monotonic() < deadline and s3_faults.sent("UploadPart") < enough:
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         s3_faults.wait_until_quiet()
-        assert s3_faults.sent("UploadPart") > before
     s3_faults.misbehave("UploadPart")
     before, there = s3_faults.sent("UploadPart"), parts_there(backend)
-    assert there >= 5 * PART
+    assert PART <= there < size
     assert put(backend, file).sha256 == file.sha256
-    assert s3_faults.sent("UploadPart") - before == SIZE - there
+    assert s3_faults.sent("UploadPart") - before == size - there
     assert read(backend) == file.source.read_bytes()
     assert uploads_begun(backend) == 0
     assert not list(s3_bucket.memory_folder.glob("*.json"))
-
-
-def _is_kept(backend: S3Backend, parts: int) -> bool:
-    upload = backend.uploads.memory.recall(KEY)
-    return upload is not None and len(upload.sent) >= parts
 
 
 def test_a_put_that_is_stopped_leaves_no_object_and_goes_on(
@@ -185,6 +181,20 @@ def test_memory_that_cannot_be_read_is_as_good_as_none(s3_bucket: Bucket, s3_fau
     (memory,) = s3_bucket.memory_folder.glob("*.json")
     memory.write_text('{"key": "weaboo')
     assert put(backend, file).sha256 == file.sha256
+
+
+def test_without_memory_it_is_sent_all_the_same(s3_bucket: Bucket, tmp_path: Path) -> None:
+    in_the_way = tmp_path / "file"
+    in_the_way.touch()
+    backend, file = S3Backend(replace(s3_bucket, memory_folder=in_the_way)), file_of(tmp_path, SIZE)
+    assert put(backend, file).sha256 == file.sha256
+
+
+def test_an_upload_that_can_not_be_aborted_is_left(s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path) -> None:
+    backend, other = begun(s3_bucket, s3_faults, file_of(tmp_path, SIZE)), file_of(tmp_path, SIZE, seed=2)
+    s3_faults.misbehave("AbortMultipartUpload", Refuse(status=403, code="AccessDenied"))
+    assert put(backend, other).sha256 == other.sha256
+    assert read(backend) == other.source.read_bytes()
 
 
 def test_old_uploads_are_aborted_once_a_day(s3_bucket: Bucket, s3_faults: S3Faults, tmp_path: Path) -> None:
