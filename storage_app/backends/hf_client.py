@@ -6,6 +6,7 @@ import fcntl
 import functools
 import hashlib
 import logging
+import math
 import os
 import threading
 import time
@@ -33,6 +34,11 @@ PATIENCE = 5.0
 """Seconds that we wait when the Hub asks for it; for longer the account is left alone."""
 WAITS = (0.5, 1.0, 2.0, 4.0)
 """Seconds between tries of a request that the client itself doesn't repeat."""
+
+KNOWN_FOR = 600.0
+"""Seconds for which we remember whose a token is."""
+
+_known: dict[tuple[str, str, bytes], tuple[float, bool]] = {}
 
 
 @dataclass(frozen=True)
@@ -151,7 +157,18 @@ class HubClient:
 
     def must_know_us(self) -> bool:
         """Whether the account is the token's own user; False: one of its organizations. Raises StorageAuthError when
-        it is neither, for then "no such repository" only says that."""
+        it is neither, for then "no such repository" only says that.
+
+        A good answer is remembered for a while: the Hub allows this question but rarely.
+        """
+        asked = (self.endpoint, self.name, hashlib.sha256(self.place.token.encode()).digest())
+        at, own = _known.get(asked, (-math.inf, False))
+        if time.monotonic() - at > KNOWN_FOR:
+            own = self._is_own_user()
+            _known[asked] = (time.monotonic(), own)
+        return own
+
+    def _is_own_user(self) -> bool:
         with translated(self.name):
             me = self.patiently(lambda: self.api.whoami(cache=False))
         if self.name not in {me.get("name"), *(org.get("name") for org in me.get("orgs", []))}:

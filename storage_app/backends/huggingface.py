@@ -106,7 +106,7 @@ class HuggingFaceBackend:
         ]
         try:
             commit(self.hub, target, operations, f"Store {file.path}", lambda: self._can_copy(target, file))
-        except CopyRefusedError:
+        except (CopyRefusedError, ObjectMissingError):
             return None
         return confirm(self.hub, target, [file], {}, other.tail)[file.path]
 
@@ -175,9 +175,9 @@ class HuggingFaceBackend:
         doesn't let us do so is no failure: the object itself is gone."""
         repo_id = self.hub.repo_id(repo)
         try:
-            if any(found.sha256 == sha256 for found in self.list(repo)):
-                return
-            with translated(self.hub.name):
+            with translated(self.hub.name), self.hub.lock(repo_id):
+                if any(found.sha256 == sha256 for found in self.list(repo)):
+                    return
                 content = [file for file in self._contents(repo_id) if file.file_oid == sha256]
                 self.hub.api.permanently_delete_lfs_files(repo_id, content, repo_type=DATASET)
         except StorageError as error:

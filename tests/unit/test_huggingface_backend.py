@@ -18,7 +18,7 @@ from storage_app.backends.huggingface import HuggingFaceBackend
 from storage_app.backends.local import LocalBackend
 from storage_app.credentials import seal
 from storage_app.models import StorageAccount
-from tests.servers.hub import Hub
+from tests.servers.hub import Hub, Refuse
 from tests.unit.huggingface import PATH, REPO, account, file_of, place, put, random_bytes
 
 CAPTIONS = b"WEBVTT\n\n00:01.000 --> 00:02.000\nHello\n"
@@ -198,8 +198,6 @@ def test_large_files_go_in_parts_where_lfs_wants_that(hub: Hub, tmp_path: Path) 
 
 
 def test_a_hub_without_xet_gets_lfs(hub: Hub, tmp_path: Path) -> None:
-    from tests.servers.hub import Refuse
-
     hub.misbehave("xet-write-token", Refuse(code=404, message="Not found"))
     content = random_bytes(100_000)
     put(account(hub, "ann", tmp_path), file_of(tmp_path, content))
@@ -267,6 +265,21 @@ def test_an_account_of_the_database_is_spoken_for(hub: Hub, tmp_path: Path) -> N
     assert isinstance(backend, HuggingFaceBackend)
     put(backend, file_of(tmp_path, random_bytes(1000)))
     assert [one.repo for one in backend.list()] == [REPO]
+
+
+def test_whose_the_token_is_is_asked_once(hub: Hub, tmp_path: Path) -> None:
+    for number in range(3):
+        with pytest.raises(ObjectMissingError):
+            account(hub, "ann", tmp_path).stat(f"weaboo-{number}", PATH)
+    assert hub.count("whoami") == 1
+
+
+def test_a_hub_that_does_not_copy_is_no_failure(hub: Hub, tmp_path: Path) -> None:
+    file, source = file_of(tmp_path, random_bytes(1000)), account(hub, "ann", tmp_path)
+    put(source, file)
+    hub.repo("ann", REPO).private = False
+    hub.misbehave("duplicate", Refuse(code=404, message="Not found"))
+    assert account(hub, "bob", tmp_path).copy_from(source, file) is None
 
 
 def test_a_copy_moves_no_bytes(hub: Hub, tmp_path: Path) -> None:

@@ -189,6 +189,16 @@ def test_a_delete_whose_answer_got_lost_is_a_delete(hub: Hub, backend: HuggingFa
     assert PATH not in hub.files("ann", REPO)
 
 
+def test_a_delete_that_frees_no_room_is_a_delete(
+    hub: Hub, backend: HuggingFaceBackend, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(backend, file_of(tmp_path, random_bytes(50_000)))
+    hub.misbehave("lfs-delete", forbidden())
+    backend.delete(REPO, PATH)
+    assert PATH not in hub.files("ann", REPO)
+    assert "still takes room" in caplog.text
+
+
 def test_a_hub_that_is_silent_is_given_up(hub: Hub, tmp_path: Path) -> None:
     backend = ready(hub, tmp_path, "lfs", timeout=0.3)
     hub.misbehave("commit", Silence())
