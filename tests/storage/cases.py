@@ -21,6 +21,8 @@ class Case(Protocol):
     backend: Backend
     secrets: tuple[str, ...]
     """What no error may quote: its token or keys."""
+    checks_hash: bool
+    """Does a put notice that a file isn't what its sha256 says? (Xet takes our word for it.)"""
     copies: bool
     """Can an account of this kind copy from another one by itself?"""
 

@@ -22,8 +22,9 @@ class HubCase:
     def __init__(self, hub: Hub, folder: Path, *, xet: bool) -> None:
         self._hub, self._folder, self._xet = hub, folder, xet
         self.backend: Backend = account(hub, USER, folder, xet=xet)
+        self.checks_hash = not xet
         self.copies = xet
-        self.secrets = (hub.user(USER).token, "hf_wrong")
+        self.secrets: tuple[str, ...] = (hub.user(USER).token, "hf_wrong")
         self._place = place(hub, USER, folder, xet=xet)
 
     def another(self) -> Backend:

@@ -20,6 +20,7 @@ class LocalCase:
     """Real folders and real limits of the kernel; works for any user, root included."""
 
     secrets: tuple[str, ...] = ()
+    checks_hash = True
     copies = True
 
     def __init__(self, folder: Path) -> None:

@@ -21,12 +21,13 @@ USER = "tests"
 class S3Case:
     """Its server has a proxy before it that counts; parts are as small as S3 allows."""
 
+    checks_hash = True
     copies = True
 
     def __init__(self, server: Rgw, proxy: S3Faults, folder: Path) -> None:
         self._server, self._proxy, self._folder = server, proxy, folder
         self._bucket = new_bucket(server, folder, proxy.endpoint)
-        self.secrets = (server.secret_key, "wrong-secret-key")
+        self.secrets: tuple[str, ...] = (server.secret_key, "wrong-secret-key")
         self._own = S3Backend(self._bucket)
         self.backend: Backend = self._own
 
