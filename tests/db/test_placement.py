@@ -250,6 +250,12 @@ def test_a_reservation_outlasts_the_hand_over_and_ends_with_the_copy() -> None:
     assert (reserved_bytes(), filled.used_bytes, filled.free_bytes) == ({}, 110, 400)
 
 
+def test_an_account_that_was_never_measured_does_not_seem_full_after_its_first_copy() -> None:
+    account(1)
+    queue.record_replica(uploading(), 1, Place("r-7", "p"), CONTENT)
+    assert open_indexes(place(WORK, 10**12)) == [1]
+
+
 def test_a_copy_is_written_down_with_its_mark_and_the_copies_wanted() -> None:
     account(1)
     lease = uploading()
