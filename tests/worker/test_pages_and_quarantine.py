@@ -43,7 +43,9 @@ def test_a_pages_video_is_archived_with_its_title_thumbnail_and_subtitles(
         contents[kind] = {(Path(account.root) / file.repo / file.path).read_bytes() for account in accounts}
         assert file.path.startswith(f"55825/ep1/{video.file_key}.")
         assert file.replicas.count() == 2
+    [manifest] = contents.pop("manifest")
     assert contents == {"thumbnail": {PNG}, "subtitles": {VTT}}
+    assert json.loads(manifest)["sidecars"][0]["kind"] == "thumbnail"
     assert beside["subtitles"].language == "de"
     eventually(lambda: not worker.scratch_files())
 

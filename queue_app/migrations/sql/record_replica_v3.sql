@@ -36,7 +36,8 @@ BEGIN
     ON CONFLICT ON CONSTRAINT replica_one_per_account DO UPDATE SET verified_at = now(), etag = excluded.etag;
     IF is_new THEN
         UPDATE storage_account
-        SET used_bytes = coalesce(used_bytes, 0) + p_size, free_bytes = greatest(free_bytes - p_size, 0)
+        SET used_bytes = coalesce(used_bytes, 0) + p_size,
+            free_bytes = CASE WHEN free_bytes IS NOT NULL THEN greatest(free_bytes - p_size, 0) END
         WHERE index = p_account;
     END IF;
     DELETE FROM storage_reservation WHERE job = p_id AND account_id = p_account;
