@@ -254,7 +254,7 @@ class OrphanAdmin(SteeredAdmin):
         """Confirmed by whom."""
         if orphan.confirmed_at is None:
             return NOTHING
-        return pill("pending", f"confirmed by {orphan.confirmed_by or 'system'}")
+        return _with_small(pill("pending", "Confirmed"), f"by {orphan.confirmed_by or 'system'}")
 
 
 @admin.register(Tombstone)

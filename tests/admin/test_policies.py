@@ -237,7 +237,7 @@ def test_confirmed_orphans_say_by_whom(operator: Client, accounts: list[StorageA
         (first.pk, "admin"), (second.pk, "admin"),
     }  # fmt: skip
     assert LogEntry.objects.filter(change_message="Removal confirmed.").count() == 2
-    assert "confirmed by admin" in text(operator.get(ORPHANS))
+    assert "Confirmed by admin" in text(operator.get(ORPHANS))
     assert [row.pk for row in operator.get(ORPHANS, {"removal": "open"}).context["cl"].result_list] == [third.pk]
 
 
