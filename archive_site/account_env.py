@@ -165,8 +165,8 @@ def _numbers(prefix: str, data_folder: Path, *, secret: bool) -> set[int]:
     """The numbers for which PREFIX_<number> is set; secrets also by the other ways that env.secret knows."""
     ending = "(?:_FILE)?" if secret else ""
     names = [name for name, value in os.environ.items() if value.strip()]
-    if secret and (data_folder / "secrets").is_dir():
-        names += [path.name for path in (data_folder / "secrets").iterdir()]
+    if secret:
+        names += _kept_secrets(data_folder / "secrets")
     numbers = set()
     for name in names:
         match = re.fullmatch(rf"{prefix}_(.+?){ending}", name)
@@ -178,3 +178,12 @@ def _numbers(prefix: str, data_folder: Path, *, secret: bool) -> set[int]:
         if not secret or env.secret(variable, data_folder):
             numbers.add(int(match[1]))
     return numbers
+
+
+def _kept_secrets(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ImproperlyConfigured(f"{folder}: {error.strerror}.") from error

@@ -20,7 +20,7 @@ from storage_app.admin.account_actions import AccountActions
 from storage_app.admin.account_form import FIELDS, SECRET, AccountForm
 from storage_app.admin.forecast import free_bytes, full_on, used_bytes, with_figures
 from storage_app.admin.plot import capacity_bar
-from storage_app.models import AccountKind, Replica, StorageAccount, VideoStore
+from storage_app.models import AccountKind, CapacitySample, Orphan, Replica, StorageAccount, StorageTask, VideoStore
 from storage_app.upkeep.events import record
 
 _TITLES = {AccountKind.LOCAL: "Folder", AccountKind.S3: "Bucket", AccountKind.HUGGINGFACE: "Hugging Face"}
@@ -108,7 +108,12 @@ class StorageAccountAdmin(AccountActions, PlainAdmin[StorageAccount]):
         """Says what keeps an account from being deleted; Django would list each copy and each measurement."""
         accounts = list(objs)
         forbidden = {self.opts.verbose_name} if not self.has_delete_permission(request) else set()
-        return [str(account) for account in accounts], {}, {str(name) for name in forbidden}, _keepers(accounts)
+        counts = {str(self.opts.verbose_name_plural): len(accounts)}
+        for related in (CapacitySample, StorageTask, Orphan):
+            counts[str(related._meta.verbose_name_plural)] = related._default_manager.filter(
+                account__in=accounts
+            ).count()
+        return [str(account) for account in accounts], counts, {str(name) for name in forbidden}, _keepers(accounts)
 
     @admin.display(description="account", ordering="username")
     def account(self, account: StorageAccount) -> SafeString:

@@ -164,7 +164,7 @@ def _leaving(accounts: QuerySet[StorageAccount]) -> list[dict[str, Any]]:
         .values("account")
         .annotate(n=Count("pk"), only=Count("pk", filter=Q(safe=False)), held=Sum("stored_file__size"))
     )
-    by_account = {row.pop("account"): row for row in copies}
+    by_account = {row["account"]: {name: row[name] for name in ("n", "only", "held")} for row in copies}
     nothing = {"n": 0, "only": 0, "held": 0}
     found = [(account, by_account.get(account.pk, nothing)) for account in accounts]
     return [

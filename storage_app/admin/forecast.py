@@ -14,7 +14,7 @@ from django.utils.timezone import now
 from storage_app.models import CapacitySample, Replica, Reservation, StorageAccount
 
 LOOKS_BACK = timedelta(days=30)
-AT_LEAST = timedelta(hours=6)
+AT_LEAST = timedelta(hours=12)
 """Samples closer together than this say nothing about growth."""
 FAR_AWAY = timedelta(days=3650)
 

@@ -130,7 +130,8 @@ class RetentionRuleForm(RuleForm):
         widgets = {name: forms.TextInput(attrs={"class": "vTextField"}) for name in ("name", "provider")}
         help_texts = {
             "provider": "As videos name it. Empty: all providers.",
-            "enabled": "Look first at what it would delete (the button above, once it is saved). Once a day.",
+            "enabled": "While it is on, it deletes once a day. Look first at what it would delete: that can be asked "
+            "as soon as the rule is saved.",
         }
 
 

@@ -212,18 +212,21 @@ class OrphanAdmin(SteeredAdmin):
                 title="Remove orphans?", yes="Yes, remove them",
                 bytes=size(queryset.aggregate(sum=Sum("size"))["sum"] or 0),
             )  # fmt: skip
-        ids = list(queryset.filter(confirmed_at=None).values_list("pk", flat=True))
+        chosen, ids = queryset.count(), list(queryset.filter(confirmed_at=None).values_list("pk", flat=True))
         try:
             confirm = importlib.import_module("storage_app.upkeep.reconcile").confirm_orphans
         except ModuleNotFoundError:
             messages.error(request, "This version of Reelkeep can't remove orphans.")
             return None
-        log_changes(request, Orphan.objects.filter(pk__in=ids), "Removal confirmed.")
-        confirm(ids, request.user.get_username())
-        if ids:
-            messages.success(request, f"{counted(len(ids), 'orphan')} confirmed: removed once looked at again.")
-        if left := queryset.count() - len(ids):
-            messages.warning(request, f"{counted(left, 'orphan')} skipped, being confirmed or gone already.")
+        number = int(confirm(ids, request.user.get_username()))
+        log_changes(request, Orphan.objects.filter(pk__in=ids).exclude(confirmed_at=None), "Removal confirmed.")
+        if number:
+            messages.success(request, f"{counted(number, 'orphan')} confirmed: removed once looked at again.")
+        if left := chosen - number:
+            messages.warning(
+                request,
+                f"{counted(left, 'orphan')} skipped: confirmed or gone already, or not seen for long enough yet.",
+            )
         return None
 
     @admin.display(description="object", ordering="path")
@@ -251,7 +254,7 @@ class OrphanAdmin(SteeredAdmin):
         """Confirmed by whom."""
         if orphan.confirmed_at is None:
             return NOTHING
-        return pill("pending", f"confirmed by {orphan.confirmed_by or 'system'}")
+        return _with_small(pill("pending", "Confirmed"), f"by {orphan.confirmed_by or 'system'}")
 
 
 @admin.register(Tombstone)

@@ -260,7 +260,7 @@ def test_who_may_only_look_sees_whether_a_secret_is_set(viewer: Client) -> None:
     [({}, "Set, sealed"), ({"secret": ""}, "Not set"), ({"secret": "junk"}, "sealed under another CREDENTIALS_KEY"),
      ({"secret_env": "STORAGE_NONE"}, "STORAGE_NONE is not set on this host")],
 )  # fmt: skip
-def test_a_page_says_whether_the_secret_can_be_had(operator: Client, columns: dict[str, str], shown: str) -> None:
+def test_a_page_says_whether_the_secret_can_be_had(operator: Client, columns: dict[str, Any], shown: str) -> None:
     make_bucket(**columns)
     assert shown in text(operator.get(f"{ACCOUNTS}3/change/"))
 
@@ -311,10 +311,16 @@ class _Echo(BaseHTTPRequestHandler):
     def log_message(self, *_args: Any) -> None: ...
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that had to wait are gone by then."""
+
+
 @pytest.fixture
 def echo() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Echo)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), _Echo)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -448,7 +454,7 @@ def test_each_account_is_asked_about_by_itself(operator: Client, tmp_path: Path)
     class Kept(BaseStorage):
         said: list[str] = []
 
-        def add(self, level: int, message: str, extra_tags: str = "") -> None:
+        def add(self, level: int, message: str, extra_tags: str | None = "") -> None:
             self.said.append(str(message))
 
     for index in (1, 2, 3):
@@ -480,7 +486,8 @@ def test_deleting_an_account_does_not_list_its_measurements(
         [CapacitySample(account=account, used_bytes=1, reserved_bytes=0, files=1) for _ in range(300)]
     )
     with django_assert_max_num_queries(12):
-        assert "at 20" not in text(operator.get(f"{ACCOUNTS}1/delete/"))
+        page = text(operator.get(f"{ACCOUNTS}1/delete/"))
+    assert ("Capacity samples: 300" in page, "account 1 at 20" in page) == (True, False)
     operator.post(f"{ACCOUNTS}1/delete/", {"post": "yes"})
     assert not StorageAccount.objects.exists()
 

@@ -226,15 +226,18 @@ def test_removing_orphans_asks_first(operator: Client, accounts: list[StorageAcc
 def test_confirmed_orphans_say_by_whom(operator: Client, accounts: list[StorageAccount]) -> None:
     pytest.importorskip("storage_app.upkeep.reconcile")
     first, second, third = make_orphans(accounts[0])
+    Orphan.objects.update(found_at=now() - timedelta(days=30))
     act(operator, ORPHANS, "confirm_removal", [first], confirmed="yes")
     answer = act(operator, ORPHANS, "confirm_removal", [first, second], confirmed="yes")
     assert messages(answer) == [
-        "1 orphan confirmed: removed once looked at again.", "1 orphan skipped, being confirmed or gone already.",
+        "1 orphan confirmed: removed once looked at again.",
+        "1 orphan skipped: confirmed or gone already, or not seen for long enough yet.",
     ]  # fmt: skip
     assert set(Orphan.objects.exclude(confirmed_at=None).values_list("pk", "confirmed_by")) == {
         (first.pk, "admin"), (second.pk, "admin"),
     }  # fmt: skip
-    assert "confirmed by admin" in text(operator.get(ORPHANS))
+    assert LogEntry.objects.filter(change_message="Removal confirmed.").count() == 2
+    assert "Confirmed by admin" in text(operator.get(ORPHANS))
     assert [row.pk for row in operator.get(ORPHANS, {"removal": "open"}).context["cl"].result_list] == [third.pk]
 
 

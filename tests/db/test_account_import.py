@@ -15,6 +15,7 @@ from django.conf import settings as django_settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db import connection
+from django.test import Client
 
 from archive_site import account_env
 from storage_app.accounts import Imported, ensure_accounts, next_index, place_of
@@ -365,3 +366,17 @@ def test_hosts_that_start_at_once_make_each_account_once(environment: Environmen
         thread.join()
     assert failures == []
     assert [index for index, _, _ in accounts()] == [1, 2, 3, 4]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_health_counts_the_accounts_that_the_environment_asks_for(environment: Environment) -> None:
+    environment(hub(1, 2, 3, 4, 5))
+    ensure_accounts()
+    StorageAccount.objects.filter(index=5).update(enabled=False)
+    assert Client().get("/health").json()["storage_accounts"] == 4
+
+
+def test_a_secrets_folder_that_is_none_is_named(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "secrets").write_text("a file in its place")
+    with pytest.raises(ImproperlyConfigured, match="secrets: Not a directory"):
+        environment({})
