@@ -91,6 +91,7 @@ HF_REPO_VISIBILITY = env.choice("HF_REPO_VISIBILITY", "private", ("private", "pu
 HF_HOME = env.path("HF_HOME", str(REELKEEP_DATA / "huggingface"))
 UPLOADS_DIR = REELKEEP_DATA / "uploads"
 STORAGE_TIMEOUT = env.number("STORAGE_TIMEOUT", 60.0, minimum=1)
+SEND_AHEAD = env.boolean("SEND_AHEAD", default=True)
 SCRUB_BYTES_PER_DAY = env.integer("SCRUB_BYTES_PER_DAY", 100 * 1024**3)
 LOCAL_STORAGE_PATHS = [Path(p).expanduser().absolute() for p in env.csv("LOCAL_STORAGE_PATHS")] or [
     REELKEEP_DATA / "storage" / "1"

@@ -13,7 +13,8 @@ from django.conf import settings
 from queue_app import scratch
 from queue_app.failures import Internal
 from queue_app.models import VideoQueue
-from queue_app.queue import Lease
+from queue_app.queue import Lease, Place
+from storage_app.naming import VideoKey
 
 
 class ArtifactLost(Internal):
@@ -65,3 +66,13 @@ class Artifact:
 def folder_of(job: VideoQueue) -> Path:
     """The folder of the attempt that downloaded the job's artifact. Raises ArtifactLost."""
     return scratch.folder(settings.WORKER_ID, Lease(job.id, UUID(Artifact.of(job).attempt)))
+
+
+def key_of(job: VideoQueue) -> VideoKey:
+    """The natural key of the job's video."""
+    return VideoKey(job.mal_id, job.episode, job.provider, job.resolution)
+
+
+def own_place(key: VideoKey) -> Place:
+    """Where a video's file lies, unless the same content lies elsewhere already."""
+    return Place(key.repo(settings.HF_REPO_PREFIX), key.path(settings.HF_FILE_SALT))

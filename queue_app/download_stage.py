@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from django.conf import settings
 
 from archive_site.safe_http import display_url
 from queue_app import queue, scratch
-from queue_app.artifact import Artifact
+from queue_app.artifact import Artifact, key_of, own_place
 from queue_app.downloaders import Downloaded, Source, download
 from queue_app.failures import BadSource, Cancelled, Failure, Transient
 from queue_app.fetching import fetch_limits, fetch_policy, media_tools
@@ -31,6 +32,8 @@ from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
 from queue_app.quarantine import keep_aside, make_room
 from queue_app.queue import Lease
+from queue_app.reservation import Booking
+from queue_app.send_ahead import SendAhead
 from queue_app.sidecars import sidecars_of
 
 log = logging.getLogger(__name__)
@@ -44,20 +47,31 @@ def fetch_and_prove(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> None
     """Ends with the job handed to this worker's upload lane. Raises a Failure or Cancelled."""
     with scratch.held(settings.WORKER_ID, lease) as folder:
         try:
-            with heartbeat.interrupting():
-                fetched = download(
-                    _source_of(job),
-                    folder,
-                    policy=fetch_policy(),
-                    limits=fetch_limits(),
-                    progress=heartbeat.progress,
-                )
-            artifact = _prove_whole(fetched, folder, lease, heartbeat)
+            artifact = _artifact_of(job, folder, lease, heartbeat)
         except BadSource as failure:
             _keep_aside(job, folder, failure)
             raise
         _hand_over(job, lease, artifact)
         _discard_parts(folder, artifact)
+
+
+def _artifact_of(job: VideoQueue, folder: Path, lease: Lease, heartbeat: Heartbeat) -> Artifact:
+    """Fetched and proven; room is reserved for it, and where that can be it has been sent ahead meanwhile."""
+    with SendAhead(folder, own_place(key_of(job))) as ahead:
+        onlooker = ahead if settings.SEND_AHEAD else None
+        booking = Booking(job, lease, heartbeat, onlooker)
+        with heartbeat.interrupting():
+            fetched = download(
+                _source_of(job),
+                folder,
+                policy=fetch_policy(),
+                limits=replace(fetch_limits(), onlooker=onlooker),
+                progress=booking.progress,
+            )
+        artifact = _prove_whole(fetched, folder, lease, heartbeat)
+        ahead.finish()
+        booking.reserve(artifact.size + sum(sidecar.size for sidecar in artifact.sidecars))
+    return artifact
 
 
 def _source_of(job: VideoQueue) -> Source:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -120,17 +120,36 @@ def settle_content(lease: Lease, own: Place, sha256: str) -> Place | None:
     return Place(*rows[0][1:]) if rows and rows[0][0] != "wait" else None
 
 
-def record_replica(lease: Lease, account: int, place: Place, content: Mapping[str, Any]) -> UUID | None:
+def record_replica(
+    lease: Lease,
+    account: int,
+    place: Place,
+    content: Mapping[str, Any],
+    *,
+    etag: str = "",
+    copies_wanted: int | None = None,
+) -> UUID | None:
     """Writes down a confirmed copy of `content` (sha256, size, and if it has them media, proof, content_type); the
     stored file's id, or None when the lease was lost."""
     media, proof = content.get("media", {}), content.get("proof")
     value = _value(
-        "SELECT record_replica(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        "SELECT record_replica(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
         lease.job_id, lease.token, account, place.repo, place.path, content["sha256"], content["size"],
         media.get("duration", 0), json.dumps(media), proof and json.dumps(proof),
-        content.get("content_type", "video/mp4"),
+        content.get("content_type", "video/mp4"), etag, copies_wanted,
     )  # fmt: skip
     return value if isinstance(value, UUID) else None
+
+
+def reserve_storage(lease: Lease, accounts: Sequence[int], size: int) -> bool:
+    """Notes the bytes that a job is going to fill on each of these accounts; False when the lease was lost."""
+    return bool(_value("SELECT reserve_storage(%s, %s, %s, %s)", lease.job_id, lease.token, list(accounts), size))
+
+
+def pause_account(account: int, reason: str, seconds: float | None = None) -> datetime:
+    """Sends an account to rest: for so many seconds, or longer with each pause since its last success. Until when."""
+    until: datetime = _value("SELECT pause_account(%s, %s, %s)", account, reason, seconds)
+    return until
 
 
 def publish_video(

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from archive_site.safe_http import same_origin
 from queue_app.failures import DiskFull, Failure, TooLarge
@@ -143,6 +144,19 @@ class Downloaded:
     page: Page | None = None
 
 
+class Onlooker(Protocol):
+    """Is told how far a single file has come from its beginning on, so that it can be read while it grows."""
+
+    def began(self, path: Path, container: str, size: int) -> None:
+        """A file that will have `size` bytes is being filled, at `path` for now. May be called again for the same."""
+
+    def reached(self, front: int) -> None:
+        """So many bytes from its beginning are there for good. Called from other threads, too, and must be quick."""
+
+    def dropped(self) -> None:
+        """It has come to nothing: what was there may be other bytes now. Not called for a file that is whole."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much one download may take."""
@@ -173,6 +187,8 @@ class Limits:
     """What had arrived before a permanent failure is left too, for the caller to keep aside."""
     browser: str = ""
     """Path of a Chromium for pages that need one; "": the one on PATH, if any."""
+    onlooker: Onlooker | None = None
+    """Whom to tell of a direct file's growth."""
 
 
 class Retries:

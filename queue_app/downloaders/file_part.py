@@ -90,6 +90,7 @@ class FilePart:
         """Forget everything; the bytes of `record`'s file are going to be written. Raises DiskFull."""
         self._end_keeper()
         self.map.close()
+        self._drop()
         self._close_file()
         file_record.remove(self.folder)
         self._saved, self.resumed = None, False
@@ -105,6 +106,9 @@ class FilePart:
             return
         check_room(self.folder, total - min(total, os.fstat(self._file).st_blocks * 512))
         _allocate(self._file, total)
+        if self._limits.onlooker is not None and self.record is not None:
+            self._limits.onlooker.began(self._path, self.record.container, total)
+            self._limits.onlooker.reached(self.map.settled)
 
     def start(self) -> None:
         """Begin to hash and to record what arrives, until `finish` or `close`."""
@@ -172,6 +176,8 @@ class FilePart:
     def _close(self) -> None:
         self.map.close()
         self._end_keeper()
+        if self.record is None or not self.record.complete:
+            self._drop()
         try:
             if self._file >= 0 and self._path.exists():
                 self._hash_on()
@@ -181,6 +187,10 @@ class FilePart:
             pass  # on a full disk the record before it is still true
         finally:
             self._close_file()
+
+    def _drop(self) -> None:
+        if self._limits.onlooker is not None:
+            self._limits.onlooker.dropped()
 
     def _set(self, record: Record, runs: list[Run]) -> None:
         missing = (record.total or 0) - record.front - sum(run.end - run.start for run in runs)
@@ -241,6 +251,8 @@ class FilePart:
             self._digest.update(data)
             at += len(data)
             self.map.settle(at)
+            if self._limits.onlooker is not None:
+                self._limits.onlooker.reached(at)
 
     def _end_keeper(self) -> None:
         self._stopped.set()

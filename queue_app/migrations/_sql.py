@@ -28,4 +28,6 @@ def run_replacement(name: str) -> migrations.RunSQL:
     before = function if number == "2" else f"{function}_v{int(number) - 1}"
     text, old = ((FOLDER / f"{n}.sql").read_text(encoding="utf-8") for n in (name, before))
     drop = f"DROP FUNCTION {function};\n" if text.startswith("DROP FUNCTION") else ""
+    # What the one before dropped on its own way in is long gone on the way back.
+    old = old.split(";\n", 1)[1] if old.startswith("DROP FUNCTION") else old
     return migrations.RunSQL(text, drop + old.split("\nCREATE TRIGGER")[0])

@@ -19,11 +19,13 @@ def count_copies(stored_file: str) -> Coalesce:
     return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
 
 
-def count_accounts() -> Coalesce:
-    """Accounts in use: how many copies each video should have."""
+def count_wanted(stored_file: str) -> Coalesce:
+    """Copies that the file at `stored_file` of the outer query should have: by its placement, else one on every account
+    in use."""
     rows = StorageAccount.objects.filter(enabled=True).order_by()
     counted = rows.values("enabled").annotate(n=Count("index")).values("n")
-    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+    accounts = Subquery(counted, output_field=IntegerField())
+    return Coalesce(F(f"{stored_file}__copies_wanted"), accounts, 0, output_field=IntegerField())
 
 
 class CopiesFilter(SimpleListFilter):

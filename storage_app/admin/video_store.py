@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from archive_site.admin_parts import NOTHING, ReadOnlyAdmin, age, duration, pill, size
-from storage_app.admin.copies import CopiesFilter, count_accounts, count_copies
+from storage_app.admin.copies import CopiesFilter, count_copies, count_wanted
 from storage_app.admin.media import proof_summary, stream_table
 from storage_app.key_rules import WORK_MAX
 from storage_app.models import VideoStore
@@ -76,7 +76,7 @@ class VideoStoreAdmin(ReadOnlyAdmin[VideoStore]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[VideoStore]:
         """With the number of copies there are and should be."""
         rows = super().get_queryset(request).select_related("stored_file")
-        return rows.annotate(copies=count_copies("stored_file"), wanted_copies=count_accounts())
+        return rows.annotate(copies=count_copies("stored_file"), wanted_copies=count_wanted("stored_file"))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[VideoStore], search_term: str

@@ -43,7 +43,9 @@ def test_a_pages_video_is_archived_with_its_title_thumbnail_and_subtitles(
         contents[kind] = {(Path(account.root) / file.repo / file.path).read_bytes() for account in accounts}
         assert file.path.startswith(f"55825/ep1/{video.file_key}.")
         assert file.replicas.count() == 2
+    [manifest] = contents.pop("manifest")
     assert contents == {"thumbnail": {PNG}, "subtitles": {VTT}}
+    assert json.loads(manifest)["sidecars"][0]["kind"] == "thumbnail"
     assert beside["subtitles"].language == "de"
     eventually(lambda: not worker.scratch_files())
 
@@ -66,7 +68,7 @@ def test_archiving_anew_takes_the_place_of_what_lay_beside(
     origin.put("/de.vtt", VTT.replace(b"Hello", b"Hallo"))
     queue.reset_videos([job.id], actor="test", reason="anew")
     eventually(lambda: JobEvent.objects.filter(to_status="ready").count() == 2)
-    assert sorted(Sidecar.objects.values_list("kind", flat=True)) == ["subtitles", "thumbnail"]
+    assert sorted(Sidecar.objects.values_list("kind", flat=True)) == ["manifest", "subtitles", "thumbnail"]
     assert not Sidecar.objects.filter(stored_file__replicas=None).exists()
 
 

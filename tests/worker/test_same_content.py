@@ -11,7 +11,7 @@ from django.test import Client
 from queue_app import queue
 from queue_app.models import JobEvent, VideoQueue
 from queue_app.states import Lane
-from storage_app.models import Replica, StorageAccount, StoredFile, VideoStore
+from storage_app.models import StorageAccount, StoredFile, VideoStore
 from tests.servers.origin import Origin
 from tests.servers.videos import Videos
 from tests.worker.conftest import StartWorker, add, finished
@@ -31,9 +31,11 @@ def test_the_same_content_is_stored_once_for_all_who_have_it(
         if not at_once:
             finished(jobs[-1])
     assert [(finished(job).status, job.retry_count) for job in jobs] == [("ready", 0)] * 3
-    assert (StoredFile.objects.count(), Replica.objects.count()) == (1, 2)
-    assert [len(files_below(folder)) for folder in (Path(account.root) for account in accounts)] == [1, 1]
-    assert {row.stored_file_id for row in VideoStore.objects.all()} == {StoredFile.objects.get().id}
+    video = StoredFile.objects.get(content_type="video/mp4")
+    assert video.replicas.count() == 2
+    for account in accounts:
+        assert sorted(path.suffix for path in files_below(Path(account.root))) == [".json"] * 3 + [".mp4"]
+    assert {row.stored_file_id for row in VideoStore.objects.all()} == {video.id}
     for episode in (1, 2, 3):
         answer = Client().get(f"/stream/55825/{episode}/test/720p")
         assert b"".join(answer) == content
@@ -50,7 +52,7 @@ def test_a_video_archived_anew_leaves_those_who_share_its_former_content(
     VideoQueue.objects.filter(id=first.id).update(video_url=origin.put("/new.mkv", videos.mkv.read_bytes()))
     queue.reset_videos([first.id], actor="test", reason="anew")
     assert finished(first).status == "ready"
-    assert StoredFile.objects.count() == 2
+    assert StoredFile.objects.filter(content_type="video/mp4").count() == 2
     other = Client().get("/stream/55825/2/test/720p")
     assert b"".join(other) == videos.mp4.read_bytes()
 
