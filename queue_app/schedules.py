@@ -12,6 +12,7 @@ SCHEDULES: tuple[tuple[str, str, str, int | None], ...] = (
     ("Measure the accounts", "queue_app.tasks.measure_accounts", "H", None),
     ("Reconcile the accounts", "queue_app.tasks.reconcile_accounts", "D", None),
     ("Scrub the copies", "queue_app.tasks.scrub_copies", "I", 10),
+    ("Move on what is stored", "queue_app.tasks.move_on", "I", 10),
     ("Purge the store's history", "queue_app.tasks.purge_store_history", "D", None),
 )
 """Name, function, django-q2's schedule type (I: every so many minutes, H: hourly, D: daily), minutes."""

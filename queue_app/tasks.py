@@ -14,7 +14,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models.functions import Now
 
-from queue_app import queue
+from queue_app import queue, repair
 from queue_app.idempotency import KEPT
 from queue_app.models import RememberedAnswer, Worker
 from storage_app.upkeep import history, scrub
@@ -76,3 +76,8 @@ def scrub_copies() -> int:
 def purge_store_history() -> int:
     """Remove the store's events that are older than RETENTION_EVENTS_DAYS, and thin out old measurements; how many."""
     return history.purge(timedelta(days=settings.RETENTION_EVENTS_DAYS), BATCH)
+
+
+def move_on() -> int:
+    """Have jobs end that stand still although all of theirs is stored; how many."""
+    return repair.hurry_stored() + repair.publish_stored()

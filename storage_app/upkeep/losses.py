@@ -86,6 +86,7 @@ def _require_another(replica: Replica, found: Finding, beat: Beat) -> None:
     """Raises Postpone and NeedsPerson unless another copy is good: read back for a bad one, asked for a missing one."""
     file = replica.stored_file
     unknown: list[StorageError] = []
+    also_bad: list[tuple[Replica, Finding]] = []
     for other in file.replicas.exclude(pk=replica.pk).select_related("account").order_by("account__index"):
         beat.next_step()
         try:
@@ -96,8 +97,10 @@ def _require_another(replica: Replica, found: Finding, beat: Beat) -> None:
             unknown.append(error)
             continue
         if seen.good:
+            for bad, why in also_bad:
+                ask_for(TaskKind.VERIFY, stored_file=file, account=bad.account, reason=f"Found that {why.text}.")
             return
-        ask_for(TaskKind.VERIFY, stored_file=file, account=other.account, reason=f"Found that {seen.text}.")
+        also_bad.append((other, seen))
     if unknown:
         text = f"The copy on account {replica.account} is no good ({found.text}), and no other can be read now"
         raise Postpone(f"{text}: {unknown[0]} It is kept until then.", timedelta(minutes=10))

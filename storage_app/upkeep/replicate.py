@@ -25,6 +25,7 @@ from storage_app.upkeep.workspace import workspace
 
 log = logging.getLogger(__name__)
 
+NO_ROOM_WAIT = timedelta(minutes=30)
 COMPANIONS = 90
 """Files that go with a video in one put; a commit to the Hub takes a hundred."""
 
@@ -49,20 +50,23 @@ def replicate(task: StorageTask, beat: Beat) -> None:
 def _make_copies(file: StoredFile, target: Target, beat: Beat) -> None:
     """Every account gets its try; the first failure is raised at the end."""
     have = set(file.replicas.values_list("account_id", flat=True))
-    number = target.wanted - sum(account.index in have for account in target.accounts)
     lacking = [account for account in target.accounts if account.index not in have]
-    ready = [account for account in lacking if not _paused(account)]
-    failure: StorageError | None = None
-    if number > 0 and ready:
-        failure = _copy_to(ready, number, file, beat)
+    number = min(target.wanted - (len(target.accounts) - len(lacking)), len(lacking))
+    ready = [account for account in lacking if not _paused(account) and account.index not in target.full]
+    failure = _copy_to(ready, number, file, beat) if number > 0 and ready else None
     if failure is not None:
         raise failure
-    paused = [account for account in lacking if _paused(account)]
-    if number > len(ready) and paused:
+    if number > len(ready):
+        _wait_for([account for account in lacking if account not in ready])
+
+
+def _wait_for(accounts: Sequence[StorageAccount]) -> None:
+    """Until the first of them can take the copy: its pause ends, or somebody makes room. Raises Postpone."""
+    paused = [account for account in accounts if _paused(account)]
+    if paused:
         first = min(paused, key=lambda account: account.paused_until or now())
         raise Postpone(f"Account {first} is paused: {first.pause_reason}", until=first.paused_until)
-    if number > len(ready) and target.full:
-        raise Postpone(f"Account {target.full[0]} has no room for it.", timedelta(hours=1))
+    raise Postpone(f"Account {accounts[0]} has no room for it. Make some, or add an account.", NO_ROOM_WAIT)
 
 
 def _copy_to(accounts: Sequence[StorageAccount], number: int, file: StoredFile, beat: Beat) -> StorageError | None:

@@ -74,7 +74,7 @@ def _ask_of(account: StorageAccount) -> int:
     daily = budget(account)
     left = daily - spent(account) - asked
     number = 0
-    for replica in _oldest(account):
+    for replica in _oldest(account) if daily > 0 else ():
         size = replica.stored_file.size
         if left < min(size, daily):
             break

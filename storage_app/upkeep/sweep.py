@@ -42,7 +42,14 @@ WITH rule AS MATERIALIZED (
 ), aim AS (
     SELECT f.id, rule.* FROM stored_file f
     JOIN LATERAL (
-        SELECT * FROM rule WHERE work IS NULL OR work = split_part(f.path, '/', 1) ORDER BY work NULLS LAST LIMIT 1
+        SELECT r.* FROM (
+            SELECT split_part(f.path, '/', 1) AS name
+            UNION SELECT s.mal_id::text FROM video_store s WHERE s.stored_file_id = f.id
+        ) AS having_it
+        JOIN LATERAL (
+            SELECT * FROM rule WHERE work IS NULL OR work = having_it.name ORDER BY work NULLS LAST LIMIT 1
+        ) r ON true
+        ORDER BY r.everywhere DESC LIMIT 1
     ) rule ON true
     WHERE f.id > %s AND f.id <= %s
 ), told AS (
@@ -101,7 +108,7 @@ def _go_on(mark: UpkeepMark, world: _World) -> int:
 @dataclass(frozen=True)
 class _World:
     """The accounts and policies at a moment: for each policy the accounts that can take a copy now (`ready`), the
-    copies that are possible there, and those `everywhere` that the policy asks for, whatever is possible."""
+    copies that are possible there, and those `everywhere` that the policy asks for."""
 
     rules: list[dict[str, Any]]
     draining: list[int]

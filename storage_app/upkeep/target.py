@@ -1,4 +1,4 @@
-"""How many copies a file should have, and on which accounts."""
+"""How many copies a file should have, and on which accounts: what the placement says, as the upkeep needs it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from storage_app.placement import placement_of
 
 @dataclass(frozen=True)
 class Target:
-    """`accounts` may hold copies and have room for one, the best first; `wanted` of them should."""
+    """`accounts` may hold the file, the best first; `wanted` copies are asked for, be there accounts or not.
+    `full` are the indexes of those that have no room for it."""
 
     accounts: list[StorageAccount]
     wanted: int
-    full: list[StorageAccount]
-    """Those without room."""
+    full: frozenset[int] = frozenset()
 
 
 def target_of(file: StoredFile) -> Target:
-    """By the file's placement. Without an account in use nothing is wanted anywhere."""
+    """Asked anew each time: accounts come and go. Without any account in use nothing is to be done now."""
     try:
         placement = placement_of(file)
     except StorageUnavailableError:
-        return Target([], 0, [])
-    accounts = [account for account in placement.accounts if account.index not in placement.full]
-    full = [account for account in placement.accounts if account.index in placement.full]
-    return Target([*accounts, *placement.others], placement.wanted, full)
+        return Target([], 1)
+    return Target([*placement.accounts, *placement.others], placement.wanted, placement.full)

@@ -29,10 +29,16 @@ _ASK = """
 INSERT INTO storage_task AS t (kind, stored_file_id, account_id, repo, path, reason, actor, not_before)
 VALUES (%s, %s, %s, %s, %s, %s, %s, coalesce(%s, now()))
 ON CONFLICT ON CONSTRAINT storage_task_once DO UPDATE SET
-    not_before = CASE WHEN t.lease_token IS NULL THEN least(t.not_before, excluded.not_before)
-                      ELSE greatest(excluded.not_before, clock_timestamp()) END,
-    reason = CASE WHEN excluded.actor IN ('system', 'scrub') THEN t.reason ELSE excluded.reason END,
-    actor = CASE WHEN excluded.actor IN ('system', 'scrub') THEN t.actor ELSE excluded.actor END
+    not_before = CASE
+        WHEN t.lease_token IS NOT NULL THEN greatest(excluded.not_before, clock_timestamp())
+        WHEN excluded.actor = 'scrub' THEN t.not_before
+        WHEN excluded.actor = 'system' AND t.attempts > 0 AND t.not_before > now() + interval '2 hours'
+            THEN t.not_before
+        ELSE least(t.not_before, excluded.not_before) END,
+    reason = CASE WHEN excluded.actor = 'scrub' OR excluded.actor = 'system' AND t.actor <> 'scrub'
+        THEN t.reason ELSE excluded.reason END,
+    actor = CASE WHEN excluded.actor = 'scrub' OR excluded.actor = 'system' AND t.actor <> 'scrub'
+        THEN t.actor ELSE excluded.actor END
 RETURNING t.*
 """
 
@@ -62,7 +68,8 @@ def ask_for(
     actor: str = "system",
     not_before: datetime | None = None,
 ) -> StorageTask:
-    """The task that does this: a new one, or the one that is there already, which is then due at once if it waited.
+    """The task that does this: a new one, or the one that is there already, which is then due at once if it waited; but
+    one that waits for a person (`NeedsPerson`) only if a person asks.
 
     One that is in work just now is done once more when it ends: what it has looked at may have changed since.
     """
