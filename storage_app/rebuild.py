@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -52,7 +52,7 @@ class _Version:
 
 def rebuild(
     jobs: Jobs, *, dry_run: bool = False, verify: bool = False, readers: int = READERS, batch: int = BATCH
-) -> Iterator[Rebuilt]:
+) -> Generator[Rebuilt]:
     """Restore what is missing; the state after each step, the last one at the end. Running it again goes on.
 
     `jobs` makes the videos' jobs ready in the same transaction. `verify` believes no account's list, but reads every
