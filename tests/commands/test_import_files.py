@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,11 +13,14 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
 from django.utils.timezone import now
 
 from queue_app import queue
-from queue_app.file_import import known_as
+from queue_app.failures import Cancelled
+from queue_app.file_import import import_file, known_as
+from queue_app.file_keys import Candidate
 from queue_app.models import JobEvent, VideoQueue
 from storage_app.manifest import key_of, parse
 from storage_app.models import (
@@ -349,6 +353,50 @@ def test_what_a_worker_has_in_hand_is_left_to_it(folder: Path, run: Import, vide
     VideoQueue.objects.update(status="pending", lease_token=None)
     assert run()["code"] == 0
     assert VideoQueue.objects.get().status == "ready"
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize("former", ["", "https://origin.example/v.mp4"])
+def test_what_a_killed_import_had_in_hand_is_free_once_its_lease_has_run_out(
+    former: str, folder: Path, run: Import, videos: Videos
+) -> None:
+    if former:
+        queue.enqueue_video(KEY, former)
+    with connection.cursor() as cursor:
+        for worker in ("import-killed", "import-too-early"):
+            cursor.execute(
+                "SELECT id_ FROM begin_import(55825, 1, 'upload', NULL, 'file:a.mp4', %s, '{}', interval '1 hour')",
+                [worker],
+            )
+            assert (cursor.fetchone() is None) == (worker == "import-too-early")
+    file = put(folder, "55825/ep1/a.mp4", b"<html>")
+    assert reasons(run()) == {"55825/ep1/a.mp4": "55825 · episode 1 · upload is in work by a worker."}
+    VideoQueue.objects.update(lease_expires_at=now() - timedelta(seconds=1))
+    assert "web page" in reasons(run())["55825/ep1/a.mp4"]
+    shutil.copy(videos.mp4, file)
+    assert run()["code"] == 0
+    assert VideoQueue.objects.get().video_url == (former or "file:a.mp4")
+    assert played() == videos.mp4.read_bytes()
+
+
+@pytest.mark.usefixtures("accounts")
+def test_one_that_loses_its_job_publishes_nothing(folder: Path, videos: Videos) -> None:
+    candidate = Candidate(put(folder, "a.mp4", videos.mp4), "a.mp4", KEY)
+    # The database takes the job away at the very moment when its content is settled.
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION take_away() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.lease_token := NULL;"
+            " NEW.worker_id := 'other'; RETURN NEW; END $$; CREATE TRIGGER take_away BEFORE UPDATE ON video_queue"
+            " FOR EACH ROW WHEN (NEW.artifact ? 'place') EXECUTE FUNCTION take_away()"
+        )
+    try:
+        with pytest.raises(Cancelled):
+            import_file(candidate, KEY)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION take_away CASCADE")
+    assert not VideoStore.objects.exists()
+    assert VideoQueue.objects.get().worker_id == "other"
 
 
 @pytest.mark.usefixtures("accounts")
