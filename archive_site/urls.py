@@ -16,6 +16,7 @@ from archive_site.health import HealthView
 from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
 from queue_app.api.trigger import TriggerView
+from storage_app.api.store import StoredVideoView
 from storage_app.api.stream import StreamAsItComesView, StreamView
 
 handler400 = "archive_site.api_errors.bad_request"
@@ -44,6 +45,7 @@ urlpatterns = [
     *either("api/v1/queue/<uuid:job_id>", JobView.as_view(), "job"),
     *either("api/v1/queue/<uuid:job_id>/cancel", CancelView.as_view(), "job-cancel"),
     *either("api/v1/queue/<uuid:job_id>/requeue", RequeueView.as_view(), "job-requeue"),
+    *either("api/v1/store/<uuid:video_id>", StoredVideoView.as_view(), "stored-video"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
     *either("api/schema", schema, "schema"),

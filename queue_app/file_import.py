@@ -18,6 +18,7 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils.timezone import now
 
 from queue_app import queue
@@ -49,6 +50,7 @@ from storage_app.wanted_copies import Wanted
 
 ACTOR = "manage.py"
 REASON = "Imported from a file."
+STAGE = "import"
 
 
 class Busy(Exception):
@@ -83,7 +85,9 @@ def known_as(key: VideoKey) -> str:
     """Why a video needn't or can't be imported: it is `archived`, or `in work`; else ""."""
     if VideoStore.objects.filter(**filter_by(key)).exists():
         return "archived"
-    return "in work" if VideoQueue.objects.filter(**filter_by(key), status__in=IN_WORK).exists() else ""
+    jobs = VideoQueue.objects.filter(**filter_by(key), status__in=IN_WORK)
+    # What a killed import had in hand is free once its lease has run out.
+    return "in work" if jobs.exclude(stage=STAGE, lease_expires_at__lt=Now()).exists() else ""
 
 
 def import_file(candidate: Candidate, key: VideoKey) -> list[StorageAccount]:
@@ -96,7 +100,7 @@ def import_file(candidate: Candidate, key: VideoKey) -> list[StorageAccount]:
         proven = prove_file(candidate, Path(folder))
         lease, before = _begin(key, candidate, proven)
         try:
-            with Heartbeat(lease, timedelta(seconds=settings.LEASE_SECONDS), "import") as heartbeat:
+            with Heartbeat(lease, timedelta(seconds=settings.LEASE_SECONDS), STAGE) as heartbeat:
                 return _store(key, candidate, proven, lease, heartbeat, Path(folder))
         except BaseException as error:
             _end(lease, before, f"The import did not succeed: {error}"[:500])

@@ -24,7 +24,7 @@ _FIELDS = {
     "provider": r"[^/]+?",
     "resolution": r"[0-9A-Za-z._-]+?",
     "title": r"[^/]+?",
-    "any": r"[^/]*?",
+    "any": r".*?",
 }
 
 

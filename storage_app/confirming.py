@@ -49,6 +49,7 @@ class Confirming:
         self._pool = pool
         self._backends: dict[int, Backend] = {}
         self._failures: Counter[int] = Counter()
+        self._given_up: set[int] = set()
 
     def backend(self, account: StorageAccount) -> Backend:
         """One for each account, for all questions. Raises StorageError."""
@@ -75,7 +76,7 @@ class Confirming:
         answers = self._pool.map(lambda question: self._answer(*question, read=read), open_questions)
         for (file, account), answer in zip(open_questions, answers, strict=True):
             if isinstance(answer, Copy):
-                self._failures[account.index] = 0
+                self.count(account)
                 found[file].append(answer)
             elif not isinstance(answer, ObjectMissingError):
                 self.fault(account, f"{file.repo}/{file.path}", answer)
@@ -97,8 +98,7 @@ class Confirming:
         try:
             return self._confirm(file, account, read=read)
         except StorageError as error:
-            if not isinstance(error, ObjectMissingError | ContentMismatchError):
-                self._failures[account.index] += 1
+            self.count(account, error)
             return error
 
     def _confirm(self, file: FileEntry, account: StorageAccount, *, read: bool) -> Copy:
@@ -116,17 +116,25 @@ class Confirming:
             raise ContentMismatchError("another content lies there.")
         return Copy(account, etag, read)
 
+    def count(self, account: StorageAccount, error: StorageError | None = None) -> None:
+        """Note how it went; what is said of one object alone is no failure of the account."""
+        if error is None:
+            self._failures[account.index] = 0
+        elif not isinstance(error, ObjectMissingError | ContentMismatchError):
+            self._failures[account.index] += 1
+
     def give_up(self, account: StorageAccount, error: StorageError) -> None:
         """Don't ask this account any more."""
         self._failures[account.index] = _PATIENCE
+        self._given_up.add(account.index)
         self.faults.append(f"Account {account} could not be asked: {error}")
 
-    def fault(self, account: StorageAccount, place: str, error: StorageError) -> None:
+    def fault(self, account: StorageAccount, place: str, error: Exception) -> None:
         """Note what was wrong with a copy."""
         log.warning("Account %s, %s: %s", account, place, error)
         self.faults.append(f"Account {account}, {place}: {error}")
-        if self._failures[account.index] == _PATIENCE:
-            self._failures[account.index] += 1
+        if not self.answers(account) and account.index not in self._given_up:
+            self._given_up.add(account.index)
             self.faults.append(f"Account {account} failed {_PATIENCE} times in a row and is not asked any more.")
 
 

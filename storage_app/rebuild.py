@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -52,7 +52,7 @@ class _Version:
 
 def rebuild(
     jobs: Jobs, *, dry_run: bool = False, verify: bool = False, readers: int = READERS, batch: int = BATCH
-) -> Iterator[Rebuilt]:
+) -> Generator[Rebuilt]:
     """Restore what is missing; the state after each step, the last one at the end. Running it again goes on.
 
     `jobs` makes the videos' jobs ready in the same transaction. `verify` believes no account's list, but reads every
@@ -134,8 +134,9 @@ class _Rebuild:
             self._confirming.backend(self._accounts[account])
         found: dict[tuple[str, str], dict[bytes, _Version]] = {place: {} for place in places}
         answers = self._pool.map(lambda group: self._read_one(*group), groups)
-        for (place, _group), (version, faults) in zip(groups, answers, strict=True):
-            self.state.faults += faults
+        for (place, _group), (version, troubles) in zip(groups, answers, strict=True):
+            for source, error in troubles:
+                self._confirming.fault(source, f"manifest {place[0]}/{place[1]}", error)
             if version:
                 known = found[place].get(version.data)
                 copies = (*known.copies, *version.copies) if known else version.copies
@@ -151,18 +152,24 @@ class _Rebuild:
             groups.setdefault((not self._verify and mark) or copy.account, []).append(copy)
         return list(groups.values())
 
-    def _read_one(self, place: tuple[str, str], group: Sequence[ListedCopy]) -> tuple[_Version | None, list[str]]:
-        faults = []
+    def _read_one(
+        self, place: tuple[str, str], group: Sequence[ListedCopy]
+    ) -> tuple[_Version | None, list[tuple[StorageAccount, Exception]]]:
+        troubles: list[tuple[StorageAccount, Exception]] = []
         for copy in group:
             account = self._accounts[copy.account]
+            if not self._confirming.answers(account):
+                continue
             try:
                 data = b"".join(self._confirming.backend(account).open(*place, 0, MAX_BYTES + 1))
-                manifest = _checked(data, copy.listed)
-            except (StorageError, ManifestRefused) as error:
-                faults.append(f"Account {account}, manifest {place[0]}/{place[1]}: {error}")
-            else:
-                return _Version(data, manifest, tuple(self._as_copies(group, copy))), faults
-        return None, faults
+                self._confirming.count(account)
+                return _Version(data, _checked(data, copy.listed), tuple(self._as_copies(group, copy))), troubles
+            except StorageError as error:
+                self._confirming.count(account, error)
+                troubles.append((account, error))
+            except ManifestRefused as error:
+                troubles.append((account, error))
+        return None, troubles
 
     def _as_copies(self, group: Sequence[ListedCopy], read: ListedCopy) -> Iterator[Copy]:
         for copy in group:

@@ -12,6 +12,7 @@ from django.db.models import Max, Q, QuerySet
 from django.utils.timezone import now
 
 from storage_app.backends import backend_for
+from storage_app.backends.base import StorageError
 from storage_app.confirming import Copies, Copy
 from storage_app.manifest import Manifest, entry_of, key_of
 from storage_app.manifest_format import FileEntry
@@ -239,7 +240,10 @@ def _primary(manifest: Manifest, copies: Sequence[Copy]) -> tuple[int, str, str]
         if is_account(copy.account, manifest) and said.path == manifest.file.path:
             return said.account, said.repo, said.direct_url
     account = min(copies, key=lambda copy: (not copy.account.enabled, copy.account.index)).account
-    direct = backend_for(account).direct_url(manifest.file.repo, manifest.file.path)
+    try:
+        direct = backend_for(account).direct_url(manifest.file.repo, manifest.file.path)
+    except StorageError:  # its secret can't be had here; players are led to the stream URL
+        direct = None
     return account.index, f"{account.username}/{manifest.file.repo}", direct or manifest.stream_url
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,6 +194,7 @@ def test_a_manifest_is_put_beside_the_video_on_every_account_that_has_it(
     Replica.objects.filter(account=accounts[1]).delete()
     third = StorageAccount.objects.create(index=3, kind="local", username="c", root=f"{accounts[0].root}c")
     assert video.stored_file
+    shutil.copytree(accounts[0].root, third.root)
     Replica.objects.create(stored_file=video.stored_file, account=third)
     file = refresh(video)
     assert file is not None

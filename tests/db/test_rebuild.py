@@ -181,6 +181,21 @@ def test_small_batches_make_no_difference() -> None:
     assert everything() == before
 
 
+@pytest.mark.usefixtures("videos")
+def test_after_an_interruption_it_goes_on_where_it_was(run: Run) -> None:
+    before = everything()
+    lose_the_database()
+    steps = rebuild(ready_jobs("manage.py", "test"), batch=1)
+    while next(steps).restored < 2:
+        pass
+    steps.close()
+    done = set(VideoStore.objects.values_list("pk", flat=True))
+    result = run("rebuild_store")
+    assert (len(done), result["manifests"], result["restored"]) == (2, 2, 2)
+    assert everything() == before
+    assert done < set(VideoStore.objects.values_list("pk", flat=True))
+
+
 def test_history_says_who_made_the_job_ready(videos: list[VideoStore]) -> None:
     lose_the_database()
     call_command("rebuild_store")
