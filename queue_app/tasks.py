@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from queue_app import queue, repair
 from queue_app.idempotency import KEPT
 from queue_app.models import RememberedAnswer, Worker
+from storage_app import retention
 from storage_app.upkeep import history, scrub
 from storage_app.upkeep.measure import measure_all
 from storage_app.upkeep.reconcile import reconcile_all
@@ -81,3 +82,8 @@ def purge_store_history() -> int:
 def move_on() -> int:
     """Have jobs end that stand still although all of theirs is stored; how many."""
     return repair.hurry_stored() + repair.publish_stored()
+
+
+def apply_retention() -> int:
+    """Delete the videos that are older than an enabled rule lets them be; how many."""
+    return sum(done.videos for done in retention.apply_all())

@@ -23,6 +23,7 @@ from queue_app.patience import through_outages
 from queue_app.quarantine import forget_old
 from queue_app.states import Lane
 from queue_app.watchdog import Watchdog
+from storage_app.accounts import ensure_accounts
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class ArchiveWorker:
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, self._on_signal)
         through_outages(self._register)
+        for remark in through_outages(ensure_accounts).remarks:
+            log.warning("%s", remark)
         self._clean_up_after_a_crash()
         log.info("Worker %s takes up to %d videos a lane.", self.id, settings.MAX_CONCURRENT)
         while not self._stop.is_set():

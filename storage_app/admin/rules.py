@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -10,7 +9,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -19,6 +18,7 @@ from django.utils.safestring import SafeString
 from archive_site.admin_parts import NOTHING, CappedPaginator, PlainAdmin, age, pill, size
 from storage_app.key_rules import WORK_MAX
 from storage_app.models import PlacementPolicy, RetentionRule, StorageAccount, VideoStore
+from storage_app.retention import matching
 from storage_app.upkeep.events import record
 
 SHOWN = 100
@@ -154,12 +154,7 @@ class RetentionRuleAdmin(PlainAdmin[RetentionRule]):
         rule = get_object_or_404(RetentionRule, pk=pk)
         if not self.has_view_permission(request, rule):
             raise PermissionDenied
-        try:
-            matching = importlib.import_module("storage_app.retention").matching
-        except ModuleNotFoundError:
-            messages.error(request, "This version of Reelkeep can't apply retention rules.")
-            return redirect("admin:storage_app_retentionrule_changelist")
-        found: QuerySet[VideoStore] = matching(rule).select_related("stored_file").order_by("created_at")
+        found = matching(rule).select_related("stored_file").order_by("created_at")
         context = {
             **self.admin_site.each_context(request), "opts": self.opts, "original": rule,
             "title": f"What “{rule}” would delete today", "count": CappedPaginator(found, SHOWN).count,

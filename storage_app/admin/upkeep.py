@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,6 +28,7 @@ from archive_site.admin_parts import (
     size,
 )
 from storage_app.models import Orphan, StorageAccount, StorageEvent, StorageTask, TaskKind, Tombstone
+from storage_app.upkeep.reconcile import confirm_orphans
 from storage_app.upkeep.tasks import ask_for
 
 KINDS_FROM_NEWEST = 1000
@@ -213,12 +213,7 @@ class OrphanAdmin(SteeredAdmin):
                 bytes=size(queryset.aggregate(sum=Sum("size"))["sum"] or 0),
             )  # fmt: skip
         chosen, ids = queryset.count(), list(queryset.filter(confirmed_at=None).values_list("pk", flat=True))
-        try:
-            confirm = importlib.import_module("storage_app.upkeep.reconcile").confirm_orphans
-        except ModuleNotFoundError:
-            messages.error(request, "This version of Reelkeep can't remove orphans.")
-            return None
-        number = int(confirm(ids, request.user.get_username()))
+        number = confirm_orphans(ids, request.user.get_username())
         log_changes(request, Orphan.objects.filter(pk__in=ids).exclude(confirmed_at=None), "Removal confirmed.")
         if number:
             messages.success(request, f"{counted(number, 'orphan')} confirmed: removed once looked at again.")

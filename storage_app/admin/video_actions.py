@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,6 +15,7 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 from archive_site.admin_parts import confirmation, counted, log_changes, size
+from storage_app.deletion import delete_videos
 from storage_app.models import Replica, StoredFile, TaskKind, VideoStore
 from storage_app.upkeep.tasks import ask_for
 
@@ -77,16 +77,11 @@ class VideoActions(VideoAdmin):
                 self, request, queryset, "delete_videos", "admin/storage_app/videostore/delete_confirmation.html",
                 title="Delete videos?", yes="Yes, delete them and all copies", form=form, **_extent(queryset),
             )  # fmt: skip
-        try:
-            delete = importlib.import_module("storage_app.deletion").delete_videos
-        except ModuleNotFoundError:
-            messages.error(request, "This version of Reelkeep can't delete videos.")
-            return None
         reason = form.cleaned_data["reason"]
         ids: list[UUID] = list(queryset.order_by().values_list("pk", flat=True))
         with transaction.atomic():
             log_changes(request, VideoStore.objects.filter(pk__in=ids), reason, flag=DELETION)
-            number = int(delete(ids, request.user.get_username(), reason))
+            number = delete_videos(ids, request.user.get_username(), reason)
         messages.success(request, f"{counted(number, 'video')} deleted; the copies are being removed.")
         return None
 
