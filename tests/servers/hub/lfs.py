@@ -99,10 +99,16 @@ def complete(request: Request) -> Answer:
 @api("verify", "POST", r"/datasets/{repo}\.git/info/lfs/verify")
 def verify(request: Request) -> Answer:
     """Take an object in, if it is what it was said to be."""
-    repo = request.repo(write=True)
-    asked = request.body.json()
+    repo, asked = request.repo(write=True), request.body.json()
+    with request.hub.state.lock:  # the same content may arrive twice at the same time
+        return _take_in(request, repo, asked)
+
+
+def _take_in(request: Request, repo: Repo, asked: dict[str, Any]) -> Answer:
     arrived = _arriving(request, repo.id, asked["oid"])
     if not arrived.exists():
+        if asked["oid"] in repo.objects:  # another upload of it was verified just now
+            return answer_json({})
         raise Refused(404, "Object does not exist")
     content = FileContent(arrived, arrived.stat().st_size)
     if content.size != asked["size"] or sha256_of(content) != asked["oid"] or WrongHash in request.due:
@@ -110,6 +116,5 @@ def verify(request: Request) -> Answer:
         raise Refused(400, "The uploaded object doesn't match its size or sha256")
     kept = request.hub.state.new_file("lfs")
     arrived.replace(kept)
-    with request.hub.state.lock:
-        repo.objects[asked["oid"]] = Object(FileContent(kept, content.size))
+    repo.objects[asked["oid"]] = Object(FileContent(kept, content.size))
     return answer_json({})
