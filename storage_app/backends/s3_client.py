@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,6 +25,9 @@ CONNECTIONS = 10
 ATTEMPTS = 3
 VIRTUAL_ONLY = ("aliyuncs.com", "myqcloud.com", "volces.com")
 """Services that want the bucket in the host name. Every other one with an endpoint of its own takes it in the path."""
+
+_making = threading.Lock()
+"""A boto3 session makes one client at a time."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,12 @@ class Client:
         return self.bucket.access_key, self.bucket.secret_key
 
 
+@functools.cache
+def _session() -> Any:
+    """Keeps the description of S3, which takes long to read; no keys."""
+    return boto3.session.Session()
+
+
 @functools.lru_cache(maxsize=32)
 def _client(bucket: Bucket, _pid: int) -> Any:
     """Connections must not be shared over a fork, hence the process id."""
@@ -121,12 +131,15 @@ def _client(bucket: Bucket, _pid: int) -> Any:
         ignore_configured_endpoint_urls=True,
         s3={"addressing_style": _addressing(bucket)},
     )
-    session = boto3.session.Session(
-        aws_access_key_id=bucket.access_key,
-        aws_secret_access_key=bucket.secret_key,
-        region_name=bucket.region or "us-east-1",
-    )
-    client = session.client("s3", endpoint_url=bucket.endpoint or None, config=config)
+    with _making:
+        client = _session().client(
+            "s3",
+            endpoint_url=bucket.endpoint or None,
+            region_name=bucket.region or "us-east-1",
+            aws_access_key_id=bucket.access_key,
+            aws_secret_access_key=bucket.secret_key,
+            config=config,
+        )
     unhashed = config.merge(Config(s3={"addressing_style": _addressing(bucket), "payload_signing_enabled": False}))
     for operation in ("PutObject", "UploadPart"):
         client.meta.events.register(f"before-sign.s3.{operation}", functools.partial(_sign_only_md5, unhashed))
