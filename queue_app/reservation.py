@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+import signal
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models.functions import Now
 
 from queue_app import queue
 from queue_app.failures import Cancelled, StorageFull
-from queue_app.heartbeat import Heartbeat
+from queue_app.heartbeat import INTERRUPT, Heartbeat
 from queue_app.models import VideoQueue
 from queue_app.queue import Lease
 from queue_app.send_ahead import SendAhead
@@ -94,15 +96,22 @@ class Booking:
 
     def _quietly(self, ask: Callable[[], None]) -> None:
         try:
-            ask()
+            with _uninterrupted():
+                ask()
         except (OperationalError, InterfaceError) as error:
             log.warning("The storage accounts can't be looked up (%s), trying again.", type(error).__name__)
             connection.close()
             self._look_at = time.monotonic() + _LOOK_SECONDS
-        except Cancelled:
-            # It may have come by a signal, in the middle of a statement.
-            connection.close()
-            raise
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """The heartbeat's signal waits until the end: in the middle of a transaction it would break the connection."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {INTERRUPT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _backends_of(placement: Placement) -> dict[int, Backend]:

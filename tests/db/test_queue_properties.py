@@ -98,7 +98,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.given: list[Lease] = []
         self.replicas: dict[tuple[int, int], str] = {}
         self.done: dict[str, int] = dict.fromkeys(self.workers, 0)
-        self.clock.execute(f"TRUNCATE {TABLES}")
+        self.clock.execute(f"TRUNCATE {TABLES} CASCADE")
         for index in (1, 2):
             self.clock.execute(
                 "INSERT INTO storage_account (index, kind, username, root) VALUES (%s, 'local', %s, %s)",
@@ -191,6 +191,12 @@ class QueueMachine(RuleBasedStateMachine):
             assert (file is not None) is (job is not None)
             if job:
                 self.replicas[lease.episode, account] = content
+
+    @precondition(lambda self: self.given)
+    @rule(which=LEASES)
+    def reserve(self, which: int) -> None:
+        with self.fenced(which, "downloading", "uploading") as (lease, job):
+            assert self.call(lease, "reserve_storage(%s, %s, '{1,2}', 5)") is (job is not None)
 
     @precondition(lambda self: self.given)
     @rule(which=LEASES)
@@ -340,6 +346,11 @@ class QueueMachine(RuleBasedStateMachine):
         assert stored == {episode for episode, job in self.jobs.items() if job.stored}
         untouched = {episode: job for episode, job in self.jobs.items() if not job.by_hand}
         assert all((job.status == "ready") == (episode in stored) for episode, job in untouched.items())
+
+    @invariant()
+    def room_is_reserved_for_jobs_in_work_only(self) -> None:
+        reserved = {row["job"] for row in self.clock.execute("SELECT job FROM storage_reservation")}
+        assert reserved <= {job.id for job in self.jobs.values() if job.status in {"downloading", "uploading"}}
 
     @invariant()
     def copies_and_counters_are_those_of_live_leases(self) -> None:

@@ -206,8 +206,14 @@ def test_a_lost_lease_stops_every_transfer_promptly(floor: Floor) -> None:
 
     for account in accounts:
         account.go = threading.Event()
-    timer = threading.Timer(0.3, lambda: [lost.set(), *(account.go.set() for account in accounts if account.go)])
-    timer.start()
+
+    def lose() -> None:
+        lost.set()
+        for account in accounts:
+            assert account.go is not None
+            account.go.set()
+
+    threading.Timer(0.3, lose).start()
     started = time.monotonic()
     with pytest.raises(TakenAway):
         run(*accounts, progress=check, check=check)

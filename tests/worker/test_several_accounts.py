@@ -8,10 +8,13 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import psutil
 import pytest
+from django.db import connection
 from django.db.models.functions import Now
 
 from queue_app import queue
@@ -27,9 +30,10 @@ from storage_app.models import (
     TaskKind,
     VideoStore,
 )
+from tests.conftest import Client
 from tests.servers.origin import Origin
 from tests.servers.videos import Videos
-from tests.worker.conftest import StartWorker, add, eventually, finished
+from tests.worker.conftest import RunningWorker, StartWorker, add, eventually, finished
 
 
 @pytest.fixture
@@ -98,12 +102,12 @@ def test_one_dead_account_does_not_keep_a_video_from_being_ready(
 def test_the_admin_shows_it_as_under_replicated(
     start_worker: StartWorker, url: str, accounts: list[StorageAccount], third: StorageAccount, admin_client: object
 ) -> None:
-    from django.test import Client
+    from django.test import Client as Browser
 
     kill(third)
     start_worker()
     finished(add(url))
-    assert isinstance(admin_client, Client)
+    assert isinstance(admin_client, Browser)
     page = admin_client.get("/admin/storage_app/videostore/?copies=under").content.decode()
     assert "2 of 3" in page
 
@@ -265,24 +269,69 @@ def test_beside_every_video_lies_its_manifest_also_where_the_content_is_shared(
         assert (facts["file"]["path"], facts["video"]["episode"]) == (video.stored_file.path, video.episode)
 
 
-def test_a_worker_killed_between_two_accounts_stores_no_byte_twice(
-    start_worker: StartWorker, url: str, origin: Origin, accounts: list[StorageAccount], third: StorageAccount
-) -> None:
-    PlacementPolicy.objects.create(minimum=3)
-    hanging = Path(third.root)
-    dead = kill(third)
-    worker = start_worker()
-    job = waits(add(url))
-    before = [on_disk(account)[0].stat() for account in accounts]
-    tree = worker.tree()
-    worker.stop(signal.SIGKILL)
-    assert not psutil.wait_procs(tree, timeout=10)[1]
+@contextmanager
+def stuck_at_the_second(
+    worker: RunningWorker, job: VideoQueue, accounts: list[StorageAccount], client: Client
+) -> Iterator[None]:
+    """The job has its copy on the first account, has sent all to the second, and can't write that down."""
+    PlacementPolicy.objects.create(minimum=2)
+    dead = kill(accounts[1])
+    waits(job)
     dead.unlink()
-    hanging.mkdir()
     StorageAccount.objects.update(paused_until=None)
+    with client.transaction():
+        client.execute("SELECT 1 FROM storage_account WHERE index = 2 FOR UPDATE")
+        VideoQueue.objects.filter(id=job.id).update(not_before=None)
+        eventually(lambda: on_disk(accounts[1]))
+        yield
+
+
+def test_a_worker_killed_between_two_accounts_stores_no_byte_twice(
+    start_worker: StartWorker, url: str, origin: Origin, accounts: list[StorageAccount], client_connection: Client
+) -> None:
+    worker = start_worker()
+    job = add(url)
+    with stuck_at_the_second(worker, job, accounts, client_connection):
+        before = on_disk(accounts[0])[0].stat()
+        tree = worker.tree()
+        worker.stop(signal.SIGKILL)
+        assert not psutil.wait_procs(tree, timeout=10)[1]
     start_worker()
-    wake(job)
     assert finished(job).status == "ready"
-    after = [on_disk(account)[0].stat() for account in accounts]
-    assert [(s.st_ino, s.st_mtime_ns) for s in after] == [(s.st_ino, s.st_mtime_ns) for s in before]
-    assert (holders(), origin.count("/a.mp4")) == ([1, 2, 3], 1)
+    after = on_disk(accounts[0])[0].stat()
+    assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+    assert (holders(), origin.count("/a.mp4")) == ([1, 2], 1)
+
+
+def test_a_job_taken_away_in_the_middle_writes_nothing_more(
+    start_worker: StartWorker, url: str, accounts: list[StorageAccount], client_connection: Client
+) -> None:
+    worker = start_worker()
+    job = add(url)
+    with stuck_at_the_second(worker, job, accounts, client_connection):
+        eventually(lambda: waiting_for_a_lock() == 1)
+        before = VideoQueue.objects.filter(id=job.id).values_list("lease_token", flat=True).get()
+        cancelled = Thread(target=cancel, args=(job,))
+        cancelled.start()
+    cancelled.join(30)
+    assert before is not None
+    eventually(lambda: not worker.scratch_files())
+    job.refresh_from_db()
+    assert (job.status, VideoStore.objects.exists()) == ("cancelled", False)
+    assert not holders(".json")
+    assert not Reservation.objects.exists()
+    assert not StorageAccount.objects.filter(paused_until__gt=Now()).exists()
+
+
+def cancel(job: VideoQueue) -> None:
+    """What waits for the row that the worker's statement holds."""
+    try:
+        queue.cancel_videos([job.id], actor="test", reason="no longer wanted")
+    finally:
+        connection.close()
+
+
+def waiting_for_a_lock() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return int(cursor.fetchone()[0])
