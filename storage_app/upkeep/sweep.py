@@ -22,9 +22,9 @@ from storage_app.upkeep.drain import retire_if_empty
 from storage_app.upkeep.tasks import make_due, wake_keepers
 
 MARK = "sweep"
-CHUNK = 20_000
+CHUNK = 5_000
 BACKLOG = 5_000
-"""No more tasks are asked for while so many wait."""
+"""No more tasks are asked for while so many are due."""
 WAITS = timedelta(hours=2)
 """When an account is back, tasks are due at once that would have waited no longer than this (for it, perhaps)."""
 ANYWAY = timedelta(days=1)
@@ -71,37 +71,51 @@ ON CONFLICT ON CONSTRAINT storage_task_once DO NOTHING
 
 def sweep() -> int:
     """Asks for the copies that are lacking, as far as the backlog allows; how many files. One keeper at a time."""
+    asked = 0
+    while (number := _step()) is not None:
+        asked += number
+    if asked:
+        wake_keepers()
+    return asked
+
+
+def look_again() -> int:
+    """Begin a round although nothing has changed; how many files were asked for by now."""
+    UpkeepMark.objects.filter(name=MARK).delete()
+    return sweep()
+
+
+def _step() -> int | None:
+    """One chunk of files, in a transaction of its own: how many of them lack copies. None: the round is over, the
+    backlog is full, or another keeper is at it."""
     with transaction.atomic():
         UpkeepMark.objects.get_or_create(name=MARK)
         mark = UpkeepMark.objects.select_for_update(skip_locked=True).filter(name=MARK).first()
         if mark is None:
-            return 0
+            return None
         world = _World.now()
         changed = mark.value.get("seen") != world.fingerprint
         if changed and not set(world.ready) <= set(mark.value.get("ready", [])):
             make_due(TaskKind.REPLICATE, WAITS)
         if mark.value.get("at") is None and not changed and mark.at > now() - ANYWAY:
-            return 0
+            return None
         if changed or mark.value.get("at") is None:
             mark.value = {"seen": world.fingerprint, "ready": world.ready, "at": str(_FIRST)}
         return _go_on(mark, world)
 
 
-def _go_on(mark: UpkeepMark, world: _World) -> int:
-    """From where the round stands, until it is over or the backlog is full."""
-    asked = 0
-    waiting = StorageTask.objects.filter(kind=TaskKind.REPLICATE, lease_token=None, not_before__lte=now()).count()
+def _go_on(mark: UpkeepMark, world: _World) -> int | None:
+    """From where the round stands."""
     position: UUID | None = UUID(mark.value["at"])
-    while position is not None and waiting + asked < BACKLOG:
-        position, number = world.ask(position)
-        asked += number
+    asked = None
+    waiting = StorageTask.objects.filter(kind=TaskKind.REPLICATE, lease_token=None, not_before__lte=now())
+    if position is not None and waiting.count() < BACKLOG:
+        position, asked = world.ask(position)
     mark.value = {**mark.value, "at": None if position is None else str(position)}
     mark.at = now()
     mark.save()
     for account in StorageAccount.objects.filter(draining=True) if position is None else ():
         retire_if_empty(account)
-    if asked:
-        wake_keepers()
     return asked
 
 
@@ -159,9 +173,3 @@ class _World:
             reason = "It has fewer copies than wanted, or one on an account that is being drained."
             cursor.execute(_ASK, [json.dumps(self.rules), position, end, reason, self.draining])
             return (end if number == CHUNK else None), cursor.rowcount
-
-
-def look_again() -> int:
-    """Begin a round although nothing has changed; how many files were asked for by now."""
-    UpkeepMark.objects.filter(name=MARK).delete()
-    return sweep()

@@ -14,7 +14,16 @@ from django.utils.timezone import now
 from queue_app import queue
 from queue_app import tasks as chores
 from queue_app.models import JobEvent, VideoQueue
-from storage_app.models import Replica, Sidecar, StorageAccount, StorageTask, StoredFile, TaskKind, VideoStore
+from storage_app.models import (
+    PlacementPolicy,
+    Replica,
+    Sidecar,
+    StorageAccount,
+    StorageTask,
+    StoredFile,
+    TaskKind,
+    VideoStore,
+)
 from storage_app.naming import VideoKey
 from storage_app.upkeep import scrub
 from storage_app.upkeep.sweep import sweep
@@ -445,3 +454,33 @@ def test_an_upload_that_waits_although_all_is_there_goes_on(three: list[VideoSto
     Replica.objects.filter(account=2).delete()
     VideoQueue.objects.update(not_before=now() + timedelta(hours=1))
     assert chores.move_on() == 0
+
+
+def test_a_round_goes_on_in_pieces_where_it_stopped(
+    accounts: list[StorageAccount], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage_app.upkeep.sweep.CHUNK", 2)
+    monkeypatch.setattr("storage_app.upkeep.sweep.BACKLOG", 3)
+    videos(accounts[:1], 9)
+    assert sweep() == 4, "two chunks, then the backlog is full"
+    assert sweep() == 0
+    due()
+    assert len(copies()) == 9 + 4
+    while sweep():
+        due()
+    assert len(copies()) == 18
+
+
+def test_a_policy_says_how_many_copies_and_where(accounts: list[StorageAccount], tmp_path: Path) -> None:
+    make_account(tmp_path, 3)
+    policy = PlacementPolicy.objects.create(mal_id=55825, copies=2)
+    policy.accounts.set([1, 3])
+    videos(accounts[:1], 2)
+    sweep()
+    due()
+    assert copies() == {(1, 1), (2, 1), (1, 3), (2, 3)}
+    assert set(StoredFile.objects.values_list("copies_wanted", flat=True)) == {2}
+    policy.delete()
+    sweep()
+    due()
+    assert len(copies()) == 6
