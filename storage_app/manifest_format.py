@@ -98,6 +98,11 @@ class Manifest:
         return own_path(self.key, self.file_key)
 
     @property
+    def lies_with_file(self) -> bool:
+        """Does the content lie under this video's own name?"""
+        return self.path == str(PurePosixPath(self.file.path).with_suffix(SUFFIX))
+
+    @property
     def age(self) -> tuple[datetime, int]:
         """Orders the manifests of one video."""
         return self.archived_at, self.revision

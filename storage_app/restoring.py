@@ -178,8 +178,9 @@ def _add_files(wanted: Sequence[Found], batch: _Batch) -> None:
         for entry in one.files():
             if batch.copies.get(entry):
                 facts.setdefault(entry, {"duration": 0})
-        if one.manifest.file in facts:
-            manifest = one.manifest
+        manifest = one.manifest
+        # Of several videos with one content, that under whose name it lies knows how it was proven; else the first.
+        if manifest.file in facts and ("media" not in facts[manifest.file] or manifest.lies_with_file):
             facts[manifest.file] = {
                 "duration": manifest.duration, "media": manifest.media, "proof": manifest.proof,
             }  # fmt: skip
