@@ -113,8 +113,7 @@ class Reel:
         self._files: dict[str, IO[bytes]] = {}
         self._unsaved = False
         found = [mark for mark in (_load(folder / _RECENT), _load(folder / _RECORD)) if mark]
-        # Either may be the later one: a kill can come between the writing of the record and the removal of the other.
-        found.sort(key=lambda mark: (mark.complete, mark.size), reverse=True)
+        found.sort(key=lambda mark: (mark.complete, mark.size), reverse=True)  # a kill may have left either behind
         self.mark = next((mark for mark in found if self._holds(mark, progress)), None)
         if found and self.mark is None:
             self.remove()
@@ -217,8 +216,7 @@ class Reel:
         mark = self.mark
         assert mark is not None  # noqa: S101 - `begin` comes first
         if not mark.complete:
-            mark.complete = True
-            self._unsaved = True
+            mark.complete = self._unsaved = True
             self._save()
         tracks = tuple(self._track(track) for track in mark.tracks)
         main = tracks[0].groups

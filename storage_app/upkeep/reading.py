@@ -41,10 +41,10 @@ GOOD = Finding(State.GOOD)
 
 
 @contextmanager
-def naming(account: StorageAccount) -> Iterator[Backend]:
-    """The account's backend; a StorageError that leaves the block names the account."""
+def naming(account: StorageAccount, *, in_use: bool | None = None) -> Iterator[Backend]:
+    """The account's backend (`in_use` as of `backend_for`); a StorageError that leaves the block names the account."""
     try:
-        yield backend_for(account)
+        yield backend_for(account, in_use=in_use)
     except StorageError as error:
         error.account = account.index if error.account is None else error.account
         raise
@@ -68,10 +68,10 @@ def read_back(file: StoredFile, account: StorageAccount, progress: Progress, kee
     return compared(file, done, digest.hexdigest())
 
 
-def look(file: StoredFile, account: StorageAccount) -> Finding:
+def look(file: StoredFile, account: StorageAccount, *, in_use: bool | None = None) -> Finding:
     """What the account says of the copy, without reading all of it. Raises StorageError."""
     try:
-        with naming(account) as backend:
+        with naming(account, in_use=in_use) as backend:
             found = backend.stat(file.repo, file.path)
     except ObjectMissingError:
         return Finding(State.MISSING, "it is not there")

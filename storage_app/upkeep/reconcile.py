@@ -66,7 +66,7 @@ def reconcile(account: StorageAccount, beat: Beat, *, accept_loss: bool = False)
     an object. Raises StorageError, and then nothing was given up.
     """
     result, started = Reconciled(account.index), now()
-    seen, differing = _read_list(account, result, beat)
+    seen, differing = _read_list(account, result, beat, accept_loss=accept_loss)
     missing = _not_listed(account, seen, started, result, beat)
     result.missing, result.differing = len(missing), len(differing)
     lost = len(missing)
@@ -111,10 +111,13 @@ def confirm_orphans(ids: Iterable[int], actor: str) -> int:
     return number
 
 
-def _read_list(account: StorageAccount, result: Reconciled, beat: Beat) -> tuple[array[int], list[UUID]]:
+def _read_list(
+    account: StorageAccount, result: Reconciled, beat: Beat, *, accept_loss: bool
+) -> tuple[array[int], list[UUID]]:
     """Marks of all places that are listed, in order; and the copies that are listed with another size or sha256."""
     seen, differing = array("Q"), list[UUID]()
-    with naming(account) as backend:
+    # A folder that is empty although it held copies is refused, unless the operator says that it is so.
+    with naming(account, in_use=False if accept_loss else None) as backend:
         objects = backend.list()
         while batch := list(itertools.islice(objects, BATCH)):
             beat.check()
@@ -159,7 +162,7 @@ def _not_listed(
 
 def _confirm_missing(replica: Replica, result: Reconciled, beat: Beat, *, accept_loss: bool) -> None:
     beat.check()
-    found = look(replica.stored_file, replica.account)
+    found = look(replica.stored_file, replica.account, in_use=False if accept_loss else None)
     if found.good:
         result.missing -= 1
     elif found.state is State.BAD:

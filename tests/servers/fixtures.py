@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from storage_app.backends.s3 import Bucket
 from tests.servers.hub import Hub
 from tests.servers.origin import Origin
 from tests.servers.rgw import Rgw, missing_programs
-from tests.servers.s3 import new_bucket
 from tests.servers.s3_faults import S3Faults
 from tests.servers.videos import Videos
+
+if TYPE_CHECKING:
+    from storage_app.backends.s3 import Bucket
 
 
 @pytest.fixture(scope="session")
@@ -50,6 +52,8 @@ def s3_faults(rgw: Rgw) -> Iterator[S3Faults]:
 @pytest.fixture
 def s3_bucket(rgw: Rgw, s3_faults: S3Faults, tmp_path: Path) -> Bucket:
     """An empty bucket behind that proxy, with parts as small as S3 allows."""
+    from tests.servers.s3 import new_bucket  # boto3 takes its time
+
     return new_bucket(rgw, tmp_path, s3_faults.endpoint)
 
 
