@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,21 +15,23 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from queue_app import queue
-from queue_app.artifact import ArtifactLost
 from queue_app.failures import Cancelled
 from queue_app.heartbeat import Heartbeat
 from queue_app.patience import through_outages
 from queue_app.queue import Lease, Place
 from queue_app.reservation import place_and_reserve
+from queue_app.source_check import SourceCheck
 from storage_app.backends import backend_for
 from storage_app.backends.base import (
+    ContentMismatchError,
+    FileTooLargeError,
     FileToPut,
     StorageError,
     StorageFullError,
     StorageRateError,
     StorageUnavailableError,
 )
-from storage_app.models import AccountKind, Replica, StorageAccount, StoredFile, TaskKind, VideoStore
+from storage_app.models import AccountKind, Replica, StorageAccount, StorageTask, StoredFile, TaskKind, VideoStore
 from storage_app.placement import Placement
 from storage_app.upkeep import events
 from storage_app.upkeep.tasks import ask_for
@@ -36,6 +39,7 @@ from storage_app.upload import Order, Outcome, Uploads
 
 log = logging.getLogger(__name__)
 
+_REMOVAL_SECONDS = 0.5
 STALLED_AFTER = 3
 """Times STORAGE_TIMEOUT: an account that takes nothing for so long is given up for this time."""
 
@@ -71,6 +75,7 @@ class Copying:
     def __init__(self, lease: Lease, heartbeat: Heartbeat, work: int) -> None:
         self._lease, self._heartbeat, self._work = lease, heartbeat, work
         self._failed: dict[int, Exception] = {}
+        self._sources = SourceCheck(heartbeat.check)
 
     def bring(self, files: Sequence[FileToStore]) -> Placement:
         """Bring a video (the first file) and what goes with it to the accounts of its placement.
@@ -82,6 +87,7 @@ class Copying:
         """
         tried: set[int] = set()
         while True:
+            self._let_removals_end(files)
             held = through_outages(lambda: _held(files))
             placement = self._place(files, held)
             due = [a for a in placement.open if a.index not in tried and held.get(a.index) != set(files)]
@@ -97,6 +103,7 @@ class Copying:
     def add(self, file: FileToStore, accounts: Iterable[StorageAccount], wanted: int) -> None:
         """Bring one small file more to these accounts. Raises what `bring` raises if not one of them takes it."""
         accounts = list(accounts)
+        self._let_removals_end([file])
         held = through_outages(lambda: _held([file]))
         closed = {*held, *self._failed, *through_outages(lambda: set(_resting().values_list("index", flat=True)))}
         due = [account for account in accounts if account.index not in closed]
@@ -122,7 +129,20 @@ class Copying:
             works = {self._work, *sharing.values_list("mal_id", flat=True)}
             return place_and_reserve(self._lease, works, size, have)
 
-        return through_outages(reserve)
+        try:
+            return through_outages(reserve)
+        except StorageUnavailableError as error:
+            # Nobody is in use: like having no room, that is the operator's to change and burns no attempt.
+            raise StorageFullError(str(error)) from error
+
+    def _let_removals_end(self, files: Sequence[FileToStore]) -> None:
+        """What is being removed from these repositories at this moment may be what is to be stored: an account would
+        say that it has it, and lose it then. A removal that begins later sees this job and waits. Raises Cancelled."""
+        repos = {file.place.repo for file in files}
+        removing = StorageTask.objects.filter(kind=TaskKind.REMOVE, lease_expires_at__gt=Now(), repo__in=repos)
+        while through_outages(removing.exists):
+            self._heartbeat.check()
+            time.sleep(_REMOVAL_SECONDS)
 
     def _send(
         self,
@@ -134,7 +154,7 @@ class Copying:
         shown: bool,
     ) -> None:
         lacking = {a.index: [file for file in files if file not in held.get(a.index, ())] for a in accounts}
-        _check_sources(file for some in lacking.values() for file in some)
+        self._sources.begin(file.to_put() for some in lacking.values() for file in some)
         uploads = Uploads(
             self._orders(accounts, lacking),
             progress=self._heartbeat.progress if shown else lambda _sent, _total: self._heartbeat.check(),
@@ -145,10 +165,11 @@ class Copying:
         with uploads:
             for outcome in uploads:
                 given = lacking[outcome.order.account.index]
+                if outcome.error is None or isinstance(outcome.error, ContentMismatchError | OSError):
+                    self._sources.require_true(file.to_put() for file in given)
                 if outcome.error is None:
                     self._record(outcome, given, wanted)
                 else:
-                    _check_sources(given)
                     self._note(outcome.order.account, outcome.error, given[0].place)
 
     def _orders(self, accounts: Iterable[StorageAccount], lacking: Mapping[int, Sequence[FileToStore]]) -> list[Order]:
@@ -183,7 +204,9 @@ class Copying:
         self._heartbeat.check()
         self._failed[account.index] = error
         why = str(error)
-        if isinstance(error, StorageError):
+        if isinstance(error, FileTooLargeError):
+            error.account = None  # for smaller files it is as good as ever
+        elif isinstance(error, StorageError):
             error.account = account.index
             seconds = error.retry_after if isinstance(error, StorageRateError) else None
             through_outages(lambda: queue.pause_account(account.index, why, seconds))
@@ -228,11 +251,6 @@ def _resting() -> QuerySet[StorageAccount]:
 
 def _known_to_hub(files: Sequence[FileToStore]) -> bool:
     return Replica.objects.filter(files[0].copies(), account__kind=AccountKind.HUGGINGFACE).exists()
-
-
-def _check_sources(files: Iterable[FileToStore]) -> None:
-    if not all(file.source.is_file() for file in files):
-        raise ArtifactLost("The downloaded file is gone from this host's disk; it will be downloaded again.")
 
 
 def _leave_the_rest(file: FileToStore, placement: Placement) -> None:

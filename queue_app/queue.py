@@ -233,8 +233,8 @@ def get_queue_counts() -> dict[str, int]:
 
 
 def wake_workers() -> None:
-    """Has idle workers look at the queue now rather than at their next poll."""
-    _rows("SELECT pg_notify('video_queue', 'pending')")
+    """Has idle workers look for something to download now rather than at their next poll."""
+    wake(Lane.DOWNLOAD)
 
 
 def fold_queue_totals() -> int:

@@ -78,6 +78,8 @@ class Booking:
         try:
             placement = place_and_reserve(self._lease, [self._work], size)
         except StorageError as error:
+            if refuse:
+                raise StorageFull(str(error)) from error
             log.info("Nothing is reserved: %s", error)  # the upload will say so
         else:
             if refuse and not placement.fits:

@@ -11,6 +11,7 @@ class Migration(migrations.Migration):
 
     operations = [
         run_replacement("pause_account_v2"),
+        run_replacement("wake_account_v2"),
         run_replacement("fail_video_v3"),
         run_replacement("record_replica_v3"),
         run_replacement("publish_video_v3"),

@@ -37,7 +37,7 @@ BEGIN
     IF is_new THEN
         UPDATE storage_account
         SET used_bytes = coalesce(used_bytes, 0) + p_size,
-            free_bytes = CASE WHEN free_bytes IS NOT NULL THEN CASE WHEN free_bytes IS NOT NULL THEN greatest(free_bytes - p_size, 0) END END
+            free_bytes = CASE WHEN free_bytes IS NOT NULL THEN greatest(free_bytes - p_size, 0) END
         WHERE index = p_account;
     END IF;
     DELETE FROM storage_reservation WHERE job = p_id AND account_id = p_account;
