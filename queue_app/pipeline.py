@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
 from queue_app import queue, scratch
-from queue_app.artifact import ArtifactLost, folder_of
+from queue_app.artifact import ArtifactLost, folder_of, key_of, own_place
 from queue_app.download_stage import fetch_and_prove
 from queue_app.failures import Cancelled, DiskFull, Internal, classify
 from queue_app.heartbeat import Heartbeat
@@ -23,6 +23,7 @@ from queue_app.models import VideoQueue
 from queue_app.next_job import Spell
 from queue_app.patience import through_outages
 from queue_app.queue import Lease
+from queue_app.send_ahead import drop_ahead
 from queue_app.states import Lane
 from queue_app.upload_stage import store_and_publish
 from storage_app.backends.base import StorageError
@@ -81,5 +82,7 @@ def _fail(job: VideoQueue, lease: Lease, error: Exception) -> None:
     log.warning("%s: %s (%s), now %s.", job, failure, failure.failure_class, status or "another worker's")
     if failure.permanent or status == "failed":
         scratch.discard(scratch.folder(settings.WORKER_ID, lease))
+    if status == "failed" and settings.SEND_AHEAD:
+        drop_ahead(own_place(key_of(job)))
     if status == "failed" and job.artifact:
         scratch.discard(folder_of(job))

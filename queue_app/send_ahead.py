@@ -14,8 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from queue_app.patience import through_outages
 from queue_app.queue import Place
+from storage_app.backends import backend_for
 from storage_app.backends.base import Backend, Stopped, StorageError
+from storage_app.models import StorageAccount
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +105,16 @@ class SendAhead:
         for sender in senders:
             sender.join(max(0.0, deadline - time.monotonic()))
         self._link.unlink(missing_ok=True)
+
+
+def drop_ahead(place: Place) -> None:
+    """Have the accounts in use forget what was sent ahead of a place. One that fails forgets it in some days."""
+    for account in through_outages(lambda: list(StorageAccount.objects.filter(enabled=True))):
+        try:
+            backend = through_outages(lambda account=account: backend_for(account))  # type: ignore[misc]
+            backend.drop_ahead(place.repo, place.path)
+        except StorageError as error:
+            log.info("Account %s: what was sent ahead of %s stays for some days. %s", account, place.path, error)
 
 
 class _Growing:

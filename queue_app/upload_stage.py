@@ -20,6 +20,7 @@ from queue_app.heartbeat import Heartbeat
 from queue_app.models import VideoQueue
 from queue_app.patience import through_outages
 from queue_app.queue import Lease, Place
+from queue_app.send_ahead import drop_ahead
 from storage_app import manifest
 from storage_app.backends import backend_for
 from storage_app.backends.base import StorageError, StorageUnavailableError
@@ -75,6 +76,8 @@ def store_and_publish(job: VideoQueue, lease: Lease, heartbeat: Heartbeat) -> No
     if place is None:
         log.info("%s: the same content is being stored by another job; this one waits for it.", job)
         return
+    if place != own:
+        drop_ahead(own)  # the content lies elsewhere
     video = FileToStore(folder / artifact.name, place, asdict(artifact))
     sidecars = _sidecars_of(artifact, folder, own)
     copying = Copying(lease, heartbeat, job.mal_id)

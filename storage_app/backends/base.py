@@ -131,6 +131,9 @@ class Backend(Protocol):
         do so. Raises Stopped. What is sent ahead and never put is forgotten in time.
         """
 
+    def drop_ahead(self, repo: str, path: str) -> None:
+        """Forget what was sent ahead of this place and won't be put. What was put stays. Nothing there is no error."""
+
     def copy_from(self, other: Backend, file: FileToPut) -> StoredObject | None:
         """Have the account itself copy the file from another one of its kind, without a byte coming through here
         (`file.source` isn't read). None when the two can't do that; confirmed as after `put`."""

@@ -80,6 +80,9 @@ class HuggingFaceBackend:
             if alone:
                 hf_chunks.send_ahead(self.hub, repo_id, permission, file)
 
+    def drop_ahead(self, repo: str, path: str) -> None:
+        """See Backend.drop_ahead. Chunks without a file are the Hub's to forget."""
+
     def copy_from(self, other: Backend, file: FileToPut) -> StoredObject | None:
         """See Backend.copy_from. Possible where our token can read the other's repository and the file lies in Xet."""
         if not isinstance(other, HuggingFaceBackend) or other.hub.endpoint != self.hub.endpoint:

@@ -112,6 +112,14 @@ class LocalBackend:
                 part.discard()
                 raise
 
+    def drop_ahead(self, repo: str, path: str) -> None:
+        """See Backend.drop_ahead. What somebody works at just now stays."""
+        target = self.local_path(repo, path)
+        self._ready()
+        with translated(self.root), suppress(FileNotFoundError, NotADirectoryError):
+            discard_left_behind(confined(self.root, target))
+        prune(self.root, target.parent)
+
     def copy_from(self, other: Backend, file: FileToPut) -> StoredObject | None:
         """See Backend.copy_from: from another folder of this host. Raises ObjectMissingError when it isn't there."""
         if not isinstance(other, LocalBackend):

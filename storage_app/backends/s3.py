@@ -48,6 +48,10 @@ class S3Backend:
         """See Backend.send_ahead. Files below the size of a part have to wait for `put`."""
         self.uploads.send_ahead(file, key_of(repo, path), _content_type(path))
 
+    def drop_ahead(self, repo: str, path: str) -> None:
+        """See Backend.drop_ahead."""
+        self.uploads.forget(key_of(repo, path))
+
     def copy_from(self, other: Backend, file: FileToPut) -> StoredObject | None:
         """See Backend.copy_from. Within one service, from a bucket that our key may read."""
         if not isinstance(other, S3Backend) or other.bucket.endpoint.rstrip("/") != self.bucket.endpoint.rstrip("/"):

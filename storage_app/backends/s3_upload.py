@@ -131,6 +131,11 @@ class Uploads:
         if remembered and remembered.upload_id == upload_id:
             self.memory.forget(key)
 
+    def forget(self, key: str) -> None:
+        """Whatever was begun for this key from this host."""
+        if upload := self.memory.recall(key):
+            self._give_up(upload)
+
     def _give_up(self, upload: Upload) -> None:
         """What stays on the account for now is aborted as an old one later."""
         try:

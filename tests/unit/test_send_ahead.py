@@ -45,6 +45,9 @@ class Reader:
         self.ends: list[str] = []
         self.ended = threading.Event()
 
+    def drop_ahead(self, repo: str, path: str) -> None:
+        raise NotImplementedError
+
     def send_ahead(self, file: GrowingFile, repo: str, path: str) -> None:
         self.places.append(Place(repo, path))
         self.got.append(b"")

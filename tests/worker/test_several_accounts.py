@@ -172,6 +172,25 @@ def test_with_all_dead_the_video_waits_with_its_file_and_its_attempt(
     assert (holders(), origin.count("/a.mp4")) == ([1, 2], 1)
 
 
+def test_a_file_that_was_damaged_since_its_proof_is_downloaded_again(
+    start_worker: StartWorker, url: str, videos: Videos, origin: Origin, accounts: list[StorageAccount]
+) -> None:
+    dead = [kill(account) for account in accounts]
+    worker = start_worker()
+    job = waits(add(url))
+    [video] = [path for path in worker.scratch_files() if path.stat().st_size == videos.mp4.stat().st_size]
+    with video.open("r+b") as file:
+        file.seek(1000)
+        file.write(b"?")
+    for path in dead:
+        path.unlink()
+    wake(job)
+    assert finished(job).status == "ready"
+    assert (holders(), origin.count("/a.mp4") > 1) == ([1, 2], True)
+    assert all(path.read_bytes() == videos.mp4.read_bytes() for account in accounts for path in on_disk(account))
+    assert not StorageAccount.objects.filter(paused_until__gt=Now()).exists()
+
+
 def test_below_the_minimum_of_the_policy_it_is_not_ready(
     start_worker: StartWorker, url: str, accounts: list[StorageAccount], third: StorageAccount
 ) -> None:
