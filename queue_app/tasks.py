@@ -18,7 +18,7 @@ from queue_app import queue, repair
 from queue_app.idempotency import KEPT
 from queue_app.models import RememberedAnswer, Worker
 from storage_app import deletion, retention
-from storage_app.upkeep import history, scrub
+from storage_app.upkeep import drain, history, scrub
 from storage_app.upkeep.measure import measure_all
 from storage_app.upkeep.reconcile import reconcile_all
 
@@ -80,8 +80,8 @@ def purge_store_history() -> int:
 
 
 def move_on() -> int:
-    """Have jobs end that stand still although all of theirs is stored; how many."""
-    return repair.hurry_stored() + repair.publish_stored()
+    """Have jobs end that stand still although all of theirs is stored, and retire drained accounts; how many."""
+    return repair.hurry_stored() + repair.publish_stored() + drain.retire_empty()
 
 
 def apply_retention() -> int:

@@ -10,8 +10,10 @@ import pytest
 from django.db import connection
 from django.utils.timezone import now
 
+from queue_app import tasks as chores
 from storage_app.models import Orphan, StorageAccount, StorageTask, StoredFile, TaskKind, VideoStore
 from storage_app.naming import VideoKey
+from storage_app.upkeep.sweep import sweep
 from storage_app.upkeep.tasks import ask_for
 from tests.archive import archive, copy_of
 from tests.upkeep.conftest import copies, due, events, file_of, videos
@@ -34,6 +36,10 @@ def end_jobs() -> None:
     with connection.cursor() as cursor:
         cursor.execute("UPDATE video_queue SET status = 'cancelled', lease_token = NULL")
     StorageTask.objects.update(not_before=now())
+
+
+def is_retired(account: StorageAccount) -> bool:
+    return StorageAccount.objects.filter(pk=account.pk, retired_at__isnull=False).exists()
 
 
 @pytest.fixture
@@ -104,3 +110,41 @@ def test_a_bad_copy_is_kept_while_a_job_of_another_episode_relies_on_it(accounts
     due()
     assert "bad_copy" in events()
     assert copy_of(video, accounts[0]).read_bytes() == b"a" * 3000
+
+
+def test_a_manifest_is_not_written_while_a_job_writes_its_own(accounts: list[StorageAccount]) -> None:
+    [video] = videos(accounts, 1)
+    uploading(video.mal_id, video.episode)
+    ask_for(TaskKind.MANIFEST, stored_file=file_of(video))
+    due()
+    assert not video.sidecars.exists()
+    task = StorageTask.objects.get()
+    assert (task.attempts, "is storing" in task.error_message) == (0, True)
+    end_jobs()
+    due()
+    assert video.sidecars.exists()
+
+
+def test_the_manifests_of_other_videos_do_not_wait(accounts: list[StorageAccount]) -> None:
+    [video] = videos(accounts, 1)
+    other = VideoStore.objects.create(
+        mal_id=55825, episode=2, provider="animasu", file_key="k", hf_account=1, hf_repo=video.hf_repo,
+        hf_path=video.hf_path, hf_direct_url="", stream_url="", stored_file=video.stored_file,
+    )  # fmt: skip
+    uploading(55825, 1)
+    ask_for(TaskKind.MANIFEST, stored_file=file_of(video))
+    due()
+    assert (video.sidecars.exists(), other.sidecars.exists()) == (False, True)
+
+
+def test_an_account_is_not_retired_while_a_job_counts_on_it(accounts: list[StorageAccount]) -> None:
+    uploading(7, 9)
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO storage_reservation (job, account_id, size) SELECT id, 1, 5 FROM video_queue")
+    StorageAccount.objects.filter(index=1).update(enabled=False, draining=True)
+    sweep()
+    assert chores.move_on() == 0
+    assert not is_retired(accounts[0])
+    end_jobs()
+    assert chores.move_on() == 1
+    assert is_retired(accounts[0])
