@@ -14,6 +14,7 @@ SCHEDULES: tuple[tuple[str, str, str, int | None], ...] = (
     ("Scrub the copies", "queue_app.tasks.scrub_copies", "I", 10),
     ("Move on what is stored", "queue_app.tasks.move_on", "I", 10),
     ("Purge the store's history", "queue_app.tasks.purge_store_history", "D", None),
+    ("Remove what no video uses", "queue_app.tasks.remove_unused", "D", None),
     ("Apply the retention rules", "queue_app.tasks.apply_retention", "D", None),
 )
 """Name, function, django-q2's schedule type (I: every so many minutes, H: hourly, D: daily), minutes."""

@@ -17,8 +17,8 @@ from django.db.models.functions import Now
 from queue_app import queue, repair
 from queue_app.idempotency import KEPT
 from queue_app.models import RememberedAnswer, Worker
-from storage_app import retention
-from storage_app.upkeep import history, scrub
+from storage_app import deletion, retention
+from storage_app.upkeep import drain, history, scrub
 from storage_app.upkeep.measure import measure_all
 from storage_app.upkeep.reconcile import reconcile_all
 
@@ -80,10 +80,15 @@ def purge_store_history() -> int:
 
 
 def move_on() -> int:
-    """Have jobs end that stand still although all of theirs is stored; how many."""
-    return repair.hurry_stored() + repair.publish_stored()
+    """Have jobs end that stand still although all of theirs is stored, and retire drained accounts; how many."""
+    return repair.hurry_stored() + repair.publish_stored() + drain.retire_empty()
 
 
 def apply_retention() -> int:
     """Delete the videos that are older than an enabled rule lets them be; how many."""
     return sum(done.videos for done in retention.apply_all())
+
+
+def remove_unused() -> int:
+    """Have the copies removed of contents that no video uses; how many contents."""
+    return deletion.remove_unused()

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from storage_app.key_rules import filter_by
 from storage_app.manifest import unused
-from storage_app.models import Replica, Sidecar, TaskKind, Tombstone, VideoStore
+from storage_app.models import Replica, Sidecar, StoredFile, TaskKind, Tombstone, VideoStore
 from storage_app.naming import VideoKey
+from storage_app.upkeep import jobs
 from storage_app.upkeep.events import record
 from storage_app.upkeep.tasks import ask_for
+
+UNUSED_AGE = timedelta(days=1)
+"""A content that is younger may be about to get its video."""
+PAGE = 1000
 
 
 def delete_videos(ids: Iterable[UUID], actor: str, reason: str) -> int:
@@ -44,6 +51,23 @@ def delete_videos(ids: Iterable[UUID], actor: str, reason: str) -> int:
     return len(videos)
 
 
+def remove_unused() -> int:
+    """Have the copies removed of contents that no video uses: what cancelled or superseded uploads have left.
+
+    Those of an episode that still has a job stay, also of one that failed: it may yet be published from them, or tried
+    again. How many contents went.
+    """
+    removed, last = 0, UUID(int=0)
+    old = StoredFile.objects.filter(videos=None, sidecars=None, created_at__lt=Now() - UNUSED_AGE).order_by("pk")
+    while page := list(old.filter(pk__gt=last).values_list("pk", "path")[:PAGE]):
+        last = page[-1][0]
+        with transaction.atomic():
+            busy = jobs.episodes_in_work([path for _pk, path in page], (*jobs.UNENDED, "failed"))
+            idle = [pk for pk, path in page if "/".join(path.split("/")[:2]) not in busy]
+            removed += _remove_unused(idle, "system", "No video uses it.")
+    return removed
+
+
 def tombstone_of(key: VideoKey) -> Tombstone | None:
     """The last one of this key."""
     return Tombstone.objects.filter(**filter_by(key)).order_by("-deleted_at", "-id").first()
@@ -73,7 +97,8 @@ def _tell_triggers(actor: str, reason: str) -> None:
         )
 
 
-def _remove_unused(files: Collection[UUID], actor: str, reason: str) -> None:
+def _remove_unused(files: Collection[UUID], actor: str, reason: str) -> int:
+    """How many of them no video used."""
     gone = unused(list(files)).order_by("pk").select_for_update(of=("self",))
     ids = list(gone.values_list("pk", flat=True))
     copies = Replica.objects.filter(stored_file__in=ids).select_related("stored_file", "account")
@@ -82,3 +107,4 @@ def _remove_unused(files: Collection[UUID], actor: str, reason: str) -> None:
         why = f"Deleted: {reason}" if reason else "Its video was deleted."
         ask_for(TaskKind.REMOVE, account=copy.account, repo=place.repo, path=place.path, reason=why, actor=actor)
     unused(ids).delete()
+    return len(ids)

@@ -8,6 +8,7 @@ import time
 from datetime import datetime, timedelta
 from types import TracebackType
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from django.utils.timezone import now
 
@@ -17,6 +18,10 @@ from storage_app.upkeep import tasks
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 2.0
+SILENT_SECONDS = 600.0
+"""Work that says nothing for so long may hang: nobody keeps its lease. More is allowed for a slow account and large
+files, which some accounts copy or check without a word: three times STORAGE_TIMEOUT, and a second for SILENT_BYTES."""
+SILENT_BYTES = 20_000_000
 
 
 class TaskLost(Exception):
@@ -40,8 +45,8 @@ class NeedsPerson(Exception):
 
 
 class Beat:
-    """Renews a task's lease within its `with` block. The work calls `progress` or `check` often: they raise TaskLost,
-    or Stopping when the keeper stops."""
+    """Renews a task's lease within its `with` block, as long as the work calls `progress` or `check` now and then. They
+    raise TaskLost, or Stopping when the keeper stops."""
 
     def __init__(self, task: StorageTask, lease: timedelta, stopping: threading.Event | None = None) -> None:
         self.task = task
@@ -49,7 +54,7 @@ class Beat:
         self._stopping = stopping or threading.Event()
         self._done, self._before = 0, 0
         self._total: int | None = None
-        self._renewed_at = time.monotonic()
+        self._renewed_at = self._heard_at = time.monotonic()
         self._lost = threading.Event()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"beat-{task.pk}", daemon=True)
@@ -85,14 +90,21 @@ class Beat:
             raise Stopping
         if self._lost.is_set() or time.monotonic() - self._renewed_at > self._lease.total_seconds():
             raise TaskLost
+        self._heard_at = time.monotonic()
 
     def _run(self) -> None:
         beat = min(BEAT_SECONDS, self._lease.total_seconds() / 4)
         try:
             while not self._ended.wait(beat) and not self._lost.is_set():
-                self._renew()
+                if not self._silent():
+                    self._renew()
         finally:
             connection.close()
+
+    def _silent(self) -> bool:
+        """For longer than any step takes that goes well?"""
+        patience = max(SILENT_SECONDS, 3 * settings.STORAGE_TIMEOUT + (self._total or 0) / SILENT_BYTES)
+        return time.monotonic() - self._heard_at > patience
 
     def _renew(self) -> None:
         try:

@@ -18,8 +18,6 @@ from storage_app.upkeep.lease import Beat
 from storage_app.upkeep.reading import compared, naming, read_back
 from storage_app.upkeep.tasks import ask_for
 
-UNENDED = ("pending", "downloading", "uploading")
-
 
 @dataclass(frozen=True)
 class Row:
@@ -83,7 +81,7 @@ def note_orphans(account: StorageAccount, objects: Sequence[ListedObject]) -> in
     inside = [found for found in objects if "/" in found.path]
     if not inside:
         return 0
-    busy = jobs.episodes_in_work([found.path for found in inside], UNENDED)
+    busy = jobs.episodes_in_work([found.path for found in inside], jobs.UNENDED)
     known = _known_to_older_clients(account, inside)
     orphans = [
         Orphan(account=account, repo=found.repo, path=found.path, size=found.size, seen_at=Now())

@@ -29,6 +29,8 @@ def condemn(replica: Replica, found: Finding, beat: Beat, *, good_elsewhere: boo
         _require_another(replica, found, beat)
     if found.state is State.BAD:
         require_quiet(replica.stored_file)
+        if jobs.storing_beside(replica.stored_file.repo, replica.stored_file.path):
+            raise Postpone("A job is storing something beside it; it goes on when that has ended.", CHANGING_WAIT)
         # The object goes too: an account asked to store the same content again might say that it has it already.
         with naming(replica.account) as backend:
             backend.delete(replica.stored_file.repo, replica.stored_file.path)

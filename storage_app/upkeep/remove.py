@@ -52,5 +52,5 @@ def _require_quiet(task: StorageTask) -> None:
     copying = StorageTask.objects.filter(
         kind=TaskKind.REPLICATE, stored_file__repo=task.repo, stored_file__path=task.path, lease_expires_at__gt=now()
     )
-    if jobs.being_stored(task.path) or copying.exists():
+    if jobs.being_stored(task.path) or jobs.storing_beside(task.repo, task.path) or copying.exists():
         raise Postpone("Something is being stored at that place; it is removed later.", timedelta(minutes=1))

@@ -13,7 +13,7 @@ from storage_app.upkeep.events import record
 from storage_app.upkeep.lease import Beat, NeedsPerson
 from storage_app.upkeep.reading import Finding, read_back
 from storage_app.upkeep.tasks import ask_for
-from storage_app.upkeep.workspace import require_room
+from storage_app.upkeep.workspace import require_room, reserve, waiting_for_room
 
 
 def to_put(file: StoredFile, source: Path) -> FileToPut:
@@ -80,7 +80,8 @@ class Sources:
             return backend.local_path(self.file.repo, self.file.path), found
         require_room(self.file.size)
         path = self._folder / str(self.file.pk)
-        with path.open("wb") as writer:
+        with waiting_for_room(), path.open("wb") as writer:
+            reserve(writer, self.file.size)
             return path, read_back(self.file, replica.account, self._beat.progress, keep=writer)
 
     def _report(self, bad: list[tuple[Replica, Finding]]) -> None:

@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.utils.timezone import now
 
 from storage_app.models import PlacementPolicy, StorageAccount, StorageTask, TaskKind, UpkeepMark
-from storage_app.upkeep.drain import retire_if_empty
+from storage_app.upkeep.drain import retire_empty
 from storage_app.upkeep.tasks import make_due, wake_keepers
 
 MARK = "sweep"
@@ -114,8 +114,8 @@ def _go_on(mark: UpkeepMark, world: _World) -> int | None:
     mark.value = {**mark.value, "at": None if position is None else str(position)}
     mark.at = now()
     mark.save()
-    for account in StorageAccount.objects.filter(draining=True) if position is None else ():
-        retire_if_empty(account)
+    if position is None:
+        retire_empty()
     return asked
 
 

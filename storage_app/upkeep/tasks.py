@@ -138,16 +138,12 @@ def hand_back(task: StorageTask) -> bool:
     return _release(task, task.not_before, task.error_message, attempts=0)
 
 
-def pause(account: int, reason: str, seconds: float | None = None) -> datetime:
-    """Send an account to rest, for `seconds` at least; when it may be used again."""
+def pause(account: int, reason: str, seconds: float | None = None) -> datetime | None:
+    """Send an account to rest, for `seconds` (up to a day) if it named them, else longer each time; when it may be used
+    again. None if there is no such account any more."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pause_account(%s, %s)", [account, reason])
-        cursor.execute(
-            "UPDATE storage_account SET paused_until = greatest(paused_until, now() + make_interval(secs => %s))"
-            " WHERE index = %s RETURNING paused_until",
-            [seconds or 0, account],
-        )
-        return cast("datetime", cursor.fetchall()[0][0])
+        cursor.execute("SELECT pause_account(%s, %s, %s)", [account, reason, seconds])
+        return cast("datetime | None", cursor.fetchall()[0][0])
 
 
 def make_due(kind: TaskKind, within: timedelta) -> int:

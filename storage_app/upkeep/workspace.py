@@ -6,6 +6,7 @@ lock was left by a kill.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import BinaryIO
 
 from django.conf import settings
 
@@ -48,6 +50,27 @@ def require_room(size: int) -> None:
             " another. Free some space; it goes on by itself.",
             NO_ROOM_WAIT,
         )
+
+
+def reserve(file: BinaryIO, size: int) -> None:
+    """Take the room for `size` bytes (at least one) now, so that nobody else does while they arrive. Raises OSError."""
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:  # a file system that can't; the bytes come all the same
+            raise
+
+
+@contextmanager
+def waiting_for_room() -> Iterator[None]:
+    """Writing within the block raises Postpone where the disk, or a quota, is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        text = "The disk of this host has become full under WORK_DIR. Free some space; it goes on by itself."
+        raise Postpone(text, NO_ROOM_WAIT) from error
 
 
 def sweep() -> int:

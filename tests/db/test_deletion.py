@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
+from django.utils.timezone import now
 
 from queue_app import queue
+from queue_app import tasks as chores
 from queue_app.models import JobEvent, VideoQueue
 from storage_app.deletion import delete_videos
 from storage_app.manifest import key_of, refresh
@@ -145,6 +148,66 @@ def test_a_manifest_that_is_written_meanwhile_does_not_stay(video: VideoStore) -
     delete_videos([video.pk], "ann", "")
     assert refresh(video) is None
     assert not StoredFile.objects.exists()
+
+
+# --- contents that no video uses ---
+
+
+@pytest.fixture
+def left_over(accounts: list[StorageAccount]) -> StoredFile:
+    """What an upload has left that was cancelled two days ago: a content on two accounts, and no video."""
+    video = archive(KEY, accounts)
+    queue.enqueue_video(KEY, "https://origin.example/v.mp4")
+    VideoQueue.objects.update(status="cancelled")
+    StoredFile.objects.update(created_at=now() - timedelta(days=2))
+    file = video.stored_file
+    assert file is not None
+    VideoStore.objects.all().delete()
+    return file
+
+
+def test_what_a_cancelled_upload_has_left_is_removed(left_over: StoredFile) -> None:
+    assert chores.remove_unused() == 1
+    assert not StoredFile.objects.exists()
+    assert removals() == {(1, left_over.path), (2, left_over.path)}
+    assert set(StorageTask.objects.values_list("actor", "reason")) == {("system", "Deleted: No video uses it.")}
+    assert chores.remove_unused() == 0
+
+
+def test_a_superseded_content_goes_and_the_one_in_use_stays(
+    left_over: StoredFile, accounts: list[StorageAccount]
+) -> None:
+    other = archive(OTHER, accounts, b"other")
+    refresh(other)
+    StoredFile.objects.update(created_at=now() - timedelta(days=2))
+    assert chores.remove_unused() == 1
+    assert set(StoredFile.objects.values_list("path", flat=True)) == {other.hf_path, other.hf_path[:-3] + "json"}
+    assert {path for _account, path in removals()} == {left_over.path}
+
+
+@pytest.mark.parametrize("status", ["pending", "downloading", "uploading", "failed"])
+def test_what_a_job_may_still_need_is_kept(status: str, left_over: StoredFile) -> None:
+    VideoQueue.objects.update(status=status)
+    assert (chores.remove_unused(), removals()) == (0, set())
+
+
+def test_what_has_just_come_is_kept(left_over: StoredFile) -> None:
+    StoredFile.objects.update(created_at=now() - timedelta(hours=23))
+    assert (chores.remove_unused(), removals()) == (0, set())
+
+
+def test_many_are_gone_through_page_by_page(
+    left_over: StoredFile, accounts: list[StorageAccount], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage_app.deletion.PAGE", 2)
+    for number in range(5):
+        StoredFile.objects.create(
+            repo="r", path=f"1/ep{number}/x.mp4", sha256="a" * 64, size=1, duration=1,
+            created_at=now() - timedelta(days=2),
+        )  # fmt: skip
+    queue.enqueue_video(VideoKey(1, 3, "animasu", None), "https://origin.example/v.mp4")
+    assert chores.remove_unused() == 5
+    assert list(StoredFile.objects.values_list("path", flat=True)) == ["1/ep3/x.mp4"]
 
 
 # --- playing it ---

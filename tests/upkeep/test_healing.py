@@ -11,9 +11,8 @@ import pytest
 from django.db import connection
 from django.utils.timezone import now
 
-from queue_app import queue
 from queue_app import tasks as chores
-from queue_app.models import JobEvent, VideoQueue
+from queue_app.models import VideoQueue
 from storage_app.models import (
     PlacementPolicy,
     Replica,
@@ -24,13 +23,11 @@ from storage_app.models import (
     TaskKind,
     VideoStore,
 )
-from storage_app.naming import VideoKey
 from storage_app.upkeep import scrub
 from storage_app.upkeep.sweep import sweep
 from storage_app.upkeep.tasks import ask_for
 from storage_app.upkeep.verify import verify_quickly
 from tests.archive import copy_of, make_account
-from tests.environment import HF_FILE_SALT
 from tests.upkeep.conftest import copies, due, events, file_of, tasks, videos
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -410,40 +407,7 @@ def test_nothing_leaves_the_last_account(accounts: list[StorageAccount]) -> None
     assert copy_of(video, accounts[0]).exists()
 
 
-# --- jobs that stand still although all is stored ---
-
-
-def test_a_job_that_failed_before_it_was_published_is_published_from_its_copies(
-    accounts: list[StorageAccount],
-) -> None:
-    key = VideoKey(55825, 1, "animasu", "720p")
-    file = StoredFile.objects.create(
-        repo=key.repo("weaboo"),
-        path=key.path(HF_FILE_SALT),
-        sha256="a" * 64,
-        size=5,
-        duration=1,
-        proof={"level": "full"},
-    )
-    job = queue.enqueue_video(key, "https://example.com/v.mp4")
-    VideoQueue.objects.filter(pk=job.pk).update(status="failed", failure_class="transient")
-    assert chores.move_on() == 0, "nothing is confirmed yet"
-    Replica.objects.create(stored_file=file, account=accounts[1])
-    assert chores.move_on() == 1
-    job.refresh_from_db()
-    video = VideoStore.objects.get()
-    assert (job.status, video.stored_file, video.hf_account, video.hf_repo) == (
-        "ready", file, 2, "local2/weaboo-55825",
-    )  # fmt: skip
-    assert (JobEvent.objects.filter(job=job).latest("id").actor, set(tasks())) == (
-        "reconciler", {"replicate", "manifest"},
-    )  # fmt: skip
-    assert chores.move_on() == 0
-
-
-def test_a_failed_job_whose_video_is_archived_stays_failed(three: list[VideoStore]) -> None:
-    enqueue(three[0], "failed")
-    assert chores.move_on() == 0
+# --- uploads that stand still although all is stored ---
 
 
 def test_an_upload_that_waits_although_all_is_there_goes_on(three: list[VideoStore]) -> None:

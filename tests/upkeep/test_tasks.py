@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Thread
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,7 +14,9 @@ from django.utils.timezone import now
 
 from storage_app.models import StorageAccount, StorageTask, TaskKind
 from storage_app.upkeep import tasks
+from storage_app.upkeep.lease import Beat, TaskLost
 from tests.conftest import Client
+from tests.worker.conftest import eventually
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -130,7 +133,21 @@ def test_a_full_account_may_still_remove_things(accounts: list[StorageAccount]) 
 
 
 def test_a_pause_lasts_as_long_as_the_account_has_asked_for(accounts: list[StorageAccount]) -> None:
-    assert tasks.pause(accounts[0].index, "slow down", 7200) > now() + timedelta(minutes=119)
+    until = tasks.pause(accounts[0].index, "slow down", 7200)
+    assert until is not None
+    assert until > now() + timedelta(minutes=119)
+
+
+def test_a_pause_lasts_a_day_at_most_whatever_an_account_asks_for(accounts: list[StorageAccount]) -> None:
+    until = tasks.pause(accounts[0].index, "slow down", 10**9)
+    accounts[0].refresh_from_db()
+    assert until == accounts[0].paused_until
+    assert until is not None
+    assert until < now() + timedelta(hours=25)
+
+
+def test_an_account_that_is_gone_is_not_paused(db: None) -> None:
+    assert tasks.pause(17, "gone", 5) is None
 
 
 def test_many_workers_at_once_claim_each_task_once(
@@ -151,6 +168,56 @@ def test_many_workers_at_once_claim_each_task_once(
     for thread in threads:
         thread.join()
     assert sorted(won) == sorted(str(number) for number in range(40))
+
+
+def test_the_lease_of_work_that_has_become_silent_runs_out(
+    task: StorageTask, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr("storage_app.upkeep.lease.SILENT_SECONDS", 0.5)
+    settings.STORAGE_TIMEOUT = 0
+    with Beat(claimed(), timedelta(seconds=1)) as beat:
+        again = eventually(claim)
+        assert again.pk == task.pk
+        with pytest.raises(TaskLost):
+            beat.check()
+
+
+def test_the_lease_of_work_that_goes_on_is_kept(
+    task: StorageTask, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr("storage_app.upkeep.lease.SILENT_SECONDS", 0.5)
+    settings.STORAGE_TIMEOUT = 0
+    first = claimed()
+    until = first.lease_expires_at
+    with Beat(first, timedelta(seconds=3)) as beat:
+
+        def renewed_twice() -> bool:
+            nonlocal until
+            beat.check()
+            task.refresh_from_db()
+            assert until is not None
+            return task.lease_expires_at is not None and task.lease_expires_at > until + timedelta(seconds=2)
+
+        eventually(renewed_twice)
+    assert claim() is None
+
+
+def test_large_files_may_be_silent_for_longer(
+    task: StorageTask, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr("storage_app.upkeep.lease.SILENT_SECONDS", 0.1)
+    settings.STORAGE_TIMEOUT = 0
+    first = claimed()
+    until = first.lease_expires_at
+    with Beat(first, timedelta(seconds=3)) as beat:
+        beat.expect(10**12)
+
+        def renewed() -> bool:
+            task.refresh_from_db()
+            assert until is not None
+            return task.lease_expires_at is not None and task.lease_expires_at > until + timedelta(seconds=2)
+
+        eventually(renewed)
 
 
 def test_keepers_are_told_of_a_new_task(accounts: list[StorageAccount], client_connection: Client) -> None:
