@@ -419,6 +419,22 @@ def test_a_folder_that_is_not_there_is_named() -> None:
         call_command("import_files", "/nonexistent-folder")
 
 
+@pytest.mark.parametrize("option", ["--move", "--copy"])
+@pytest.mark.parametrize("place", ["root", "below", "above", "link"])
+def test_the_folder_of_an_account_is_refused(
+    option: str, place: str, run: Import, folder: Path, videos: Videos, accounts: list[StorageAccount], tmp_path: Path
+) -> None:
+    put(folder, "55825/ep1/a.mp4", videos.mp4)
+    run()
+    root = Path(accounts[0].root)
+    (tmp_path / "link").symlink_to(root)
+    before = sorted(tmp_path.rglob("*"))
+    asked = {"root": root, "below": root / "weaboo-55825", "above": root.parent, "link": tmp_path / "link"}[place]
+    with pytest.raises(CommandError, match="is a storage account's own folder; use rebuild_store"):
+        call_command("import_files", str(asked), option, "--pattern", "{any}{mal_id}/ep{episode}/{title}")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_what_is_known_is_told(accounts: list[StorageAccount]) -> None:
     assert known_as(KEY) == ""
     archive(KEY, accounts)
