@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from django.core.management import call_command
+from django.utils.timezone import now
 
 from storage_app.backends.base import StorageError
 from storage_app.manifest import ManifestRefused, build, of_video, parse, refresh
@@ -130,6 +131,11 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a manifest of the manifest": lambda said: said["sidecars"][0].update(kind="manifest"),
     "a sidecar twice": lambda said: said["sidecars"].append(said["sidecars"][0]),
     "a revision of nothing": lambda said: said.update(revision=0),
+    "a page for a video": lambda said: said["file"].update(content_type="text/html"),
+    "a header in a type": lambda said: said["file"].update(content_type="video/mp4\r\nX-Evil: 1"),
+    "a parameter of a type": lambda said: said["file"].update(content_type="video/mp4; x=y"),
+    "a page beside a video": lambda said: said["sidecars"][0].update(content_type="text/html"),
+    "a drawing with a script": lambda said: said["sidecars"][0].update(content_type="image/svg+xml"),
     "an odd source": lambda said: said.update(source={"token": "x"}),
 }
 
@@ -162,11 +168,27 @@ def test_what_could_do_harm_is_refused_by_the_reader_and_by_the_schema(name: str
         (b" " * (MAX_BYTES + 1), "at most 1048576"),
         (changed(lambda said: said.update(archived_at="2026-01-01T00:00:00")), "offset from UTC"),
         (changed(lambda said: said.update(archived_at="yesterday")), "offset from UTC"),
+        (changed(lambda said: said.update(archived_at="9000-12-31T23:59:59+00:00")), "lies in the future"),
+        (changed(lambda said: said["file"].update(content_type="video/mp4\n")), "file.content_type"),
     ],
 )
 def test_what_is_no_manifest_is_refused_with_its_reason(data: bytes, why: str) -> None:
     with pytest.raises(ManifestRefused, match=why):
         parse(data)
+
+
+def test_clocks_may_differ_by_hours_and_not_by_days() -> None:
+    ahead = now() + timedelta(hours=23)
+    assert parse(built(archived_at=ahead)).archived_at == ahead
+    with pytest.raises(ManifestRefused, match="lies in the future"):
+        parse(built(archived_at=now() + timedelta(hours=25)))
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "image/png", "image/webp", "text/vtt; charset=utf-8"])
+def test_all_that_is_written_beside_a_video_is_read_again(content_type: str) -> None:
+    data = built(sidecars=[SUBTITLES | {"content_type": content_type}])
+    jsonschema.validate(json.loads(data), SCHEMA)
+    assert parse(data).sidecars[0].file.content_type == content_type
 
 
 def test_one_that_would_be_too_large_is_not_written() -> None:
