@@ -22,6 +22,7 @@ from queue_app.restored import ready_jobs
 from storage_app.backends.base import StorageUnavailableError
 from storage_app.confirming import Confirming
 from storage_app.manifest import Manifest, of_video, parse, refresh
+from storage_app.manifest_format import MAX_BYTES
 from storage_app.models import (
     PlacementPolicy,
     Replica,
@@ -451,6 +452,17 @@ def test_a_list_goes_to_standard_output(videos: list[VideoStore], capfdbinary: p
     output = capfdbinary.readouterr()
     assert len(output.out.splitlines()) == 3
     assert b"3 videos written, 1 without a known content left out." in output.err
+
+
+def test_one_that_is_too_large_for_a_list_is_named_and_the_others_written(
+    videos: list[VideoStore], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    VideoStore.objects.filter(pk=videos[1].pk).update(title="x" * MAX_BYTES)
+    path = tmp_path / "videos.jsonl"
+    with pytest.raises(SystemExit, match="1"):
+        call_command("export_manifest", "--output", str(path))
+    assert len(path.read_bytes().splitlines()) == 3
+    assert "55825 · episode 2 · animasu: The manifest of" in capsys.readouterr().err
 
 
 def test_a_copy_in_a_list_counts_only_if_it_is_confirmed(
