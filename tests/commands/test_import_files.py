@@ -265,9 +265,16 @@ def test_a_manifest_beside_it_tells_which_video_it_is_and_what_it_should_hold(
     next(folder.rglob("*.mp4")).write_bytes(videos.mkv.read_bytes())
     [why] = reasons(run()).values()
     assert why == "It is not the file that the manifest beside it describes: its size or sha256 is another."
-    next(folder.rglob("*.json")).write_text('{"schema": 2}')
+    next(folder.rglob("*.json")).write_text('{"schema": 2, "key": {}, "file": {}}')
     [why] = reasons(run()).values()
     assert "written by a newer Reelkeep" in why
+
+
+@pytest.mark.parametrize("text", ['{"id": "x", "schema": "v1"}', '{"schema": 1, "id": 5}', "not JSON", "[1]", ""])
+def test_another_programs_json_beside_it_does_not_matter(text: str, folder: Path, run: Import) -> None:
+    put(folder, "1/ep1/a.mp4", b"x")
+    put(folder, "1/ep1/a.json", text.encode())
+    assert [one["video"] for one in run("--dry-run")["imported"]] == ["1 · episode 1 · upload"]
 
 
 # --- what is refused, and what goes wrong ---
