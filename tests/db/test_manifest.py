@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.utils.timezone import now
 
 from storage_app.backends.base import StorageError
@@ -277,6 +280,72 @@ def test_a_video_that_is_gone_or_has_no_known_content_has_none(video: VideoStore
     assert refresh(video) is None
     VideoStore.objects.all().delete()
     assert refresh(video) is None
+
+
+def test_what_a_manifest_that_no_table_knows_says_of_the_source_is_kept(
+    video: VideoStore, accounts: list[StorageAccount]
+) -> None:
+    refresh(video, source={"video_url": "https://o.example/v.mp4"})
+    Sidecar.objects.all().delete()
+    StoredFile.objects.filter(path__endswith=".json").delete()
+    refresh(video)
+    manifest = parse(lying(accounts[1]))
+    assert (manifest.source, manifest.revision) == ({"video_url": "https://o.example/v.mp4"}, 2)
+    Sidecar.objects.all().delete()
+    StoredFile.objects.filter(path__endswith=".json").delete()
+    StoredFile.objects.update(sha256="c" * 64)
+    refresh(video)
+    manifest = parse(lying(accounts[1]))
+    assert (manifest.source, manifest.revision) == ({}, 1), "it was of another content"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_waits_for_the_other_that_writes_the_same_videos(video: VideoStore, accounts: list[StorageAccount]) -> None:
+    archive(VideoKey(55825, 2, "animasu", None), accounts, b"other")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_lock(4712); CREATE FUNCTION stop_here() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " PERFORM pg_advisory_xact_lock(4712); RETURN NEW; END $$; CREATE TRIGGER stop_here BEFORE INSERT ON"
+            " stored_file FOR EACH ROW EXECUTE FUNCTION stop_here()"
+        )
+
+    def write() -> None:
+        try:
+            refresh(video)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    try:
+        threads[0].start()
+        _wait_for_locks(1)
+        threads[1].start()
+        assert len(_wait_for_locks(2)) == 2, "the second must not come as far as the first"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(4712)")
+        for thread in threads:
+            thread.join(60)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION stop_here CASCADE")
+    manifests = [parse(copy_of(video, account).with_suffix(".json").read_bytes()) for account in accounts]
+    assert [manifest.revision for manifest in manifests] == [1, 1], "the second found it written"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert cursor.fetchone() == (0,)
+
+
+def _wait_for_locks(number: int) -> set[int]:
+    """What so many others wait for."""
+    deadline = time.monotonic() + 20
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            waiting = [row[0] for row in cursor.fetchall()]
+        if len(waiting) == number:
+            return set(waiting)
+        assert time.monotonic() < deadline, f"{len(waiting)} wait"
+        time.sleep(0.05)
 
 
 def test_videos_of_older_versions_get_theirs(video: VideoStore, accounts: list[StorageAccount], capsys: Any) -> None:
