@@ -223,10 +223,8 @@ def _sidecar(value: Any, what: str) -> SidecarEntry:
     content_type = _text(value["content_type"], f"{what}.content_type", 100)
     if content_type not in _BESIDE:
         raise ManifestRefused(f"{what}.content_type: must be one of {', '.join(sorted(_BESIDE))}.")
-    language, name = (
-        _text(value["language"], f"{what}.language", 35),
-        _text(value["name"], f"{what}.name", _TEXT_LENGTH),
-    )
+    language = _text(value["language"], f"{what}.language", 35)
+    name = _text(value["name"], f"{what}.name", _TEXT_LENGTH)
     return SidecarEntry(_file(value, what, content_type), kind, language, name)
 
 

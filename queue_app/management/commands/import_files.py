@@ -105,7 +105,7 @@ class Command(BaseCommand):
 def _refuse_storage(folder: Path) -> None:
     """What lies in a local account is a copy already: storing it would find it, and --move then delete it."""
     asked = folder.resolve()
-    for account in StorageAccount.objects.filter(kind=AccountKind.LOCAL):
+    for account in StorageAccount.objects.filter(kind=AccountKind.LOCAL).exclude(root=""):
         root = Path(account.root).resolve()
         if asked.is_relative_to(root) or root.is_relative_to(asked):
             raise CommandError(
