@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,6 @@ from uuid import uuid4
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
-from django.utils.timezone import now
 
 from queue_app import queue
 from queue_app.failures import BadSource, Cancelled
@@ -41,12 +40,12 @@ from storage_app.confirming import Copies, Copy
 from storage_app.key_rules import filter_by
 from storage_app.manifest import Manifest, build, parse
 from storage_app.manifest_format import CONTENT_TYPE, FileEntry, own_path
-from storage_app.models import PlacementPolicy, Replica, StorageAccount, VideoStore
+from storage_app.models import Replica, StorageAccount, VideoStore
 from storage_app.naming import VideoKey
+from storage_app.placement import place
 from storage_app.playback.urls import stream_url
 from storage_app.restoring import Found, register
 from storage_app.upkeep.events import record
-from storage_app.wanted_copies import Wanted
 
 ACTOR = "manage.py"
 REASON = "Imported from a file."
@@ -66,6 +65,8 @@ class Proven:
     size: int
     media: dict[str, Any]
     proof: dict[str, Any]
+    source: tuple[int, int]
+    """Size and time of change of the file that was given, before anything was read of it."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def prove_file(candidate: Candidate, folder: Path) -> Proven:
 
     Raises BadSource and other Failures.
     """
-    tools, path = media_tools(), candidate.path
+    tools, path, source = media_tools(), candidate.path, _stamp(candidate.path)
     if candidate.expected and not _is_as_expected(path, candidate.expected):
         raise BadSource("It is not the file that the manifest beside it describes: its size or sha256 is another.")
     info, expected = probe(path, tools=tools), None
@@ -130,7 +131,20 @@ def prove_file(candidate: Candidate, folder: Path) -> Proven:
         tools=tools,
         timeout=max(PROOF_SECONDS, 4 * info.duration),
     )
-    return Proven(path, sha256_file(path), path.stat().st_size, report.media.as_json(), report.as_json())
+    return Proven(path, sha256_file(path), path.stat().st_size, report.media.as_json(), report.as_json(), source)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _require_unchanged(candidate: Candidate, proven: Proven) -> None:
+    """Raises BadSource when the file isn't any more what was proven: it may still be written."""
+    if _stamp(candidate.path) == proven.source:
+        return
+    if proven.path != candidate.path or sha256_file(candidate.path) != proven.sha256:
+        raise BadSource("The file changed while it was imported. Import it again once nobody writes to it.")
 
 
 def _is_as_expected(path: Path, expected: FileEntry) -> bool:
@@ -172,24 +186,25 @@ def _store(
     key: VideoKey, candidate: Candidate, proven: Proven, lease: Lease, heartbeat: Heartbeat, folder: Path
 ) -> list[StorageAccount]:
     own = Place(key.repo(settings.HF_REPO_PREFIX), key.path(settings.HF_FILE_SALT))
-    place = queue.settle_content(lease, own, proven.sha256)
-    if place is None:
+    settled = queue.settle_content(lease, own, proven.sha256)
+    if settled is None:
         raise Busy("The same content is being stored for another video; import it again once that is done.")
     sidecars = beside(candidate.path, own)
-    video = _File(proven.path, FileEntry(place.repo, place.path, proven.sha256, proven.size, "video/mp4"))
+    video = _File(proven.path, FileEntry(settled.repo, settled.path, proven.sha256, proven.size, "video/mp4"))
     files = [video, *(_File(sidecar.source, sidecar.entry) for sidecar in sidecars)]
     stored = _put(key, files, heartbeat)
-    primary = next(iter(stored))
+    _require_unchanged(candidate, proven)
+    primary = min(stored, key=lambda account: account.index)
     data = build(
         key,
-        repo=place.repo,
-        path=place.path,
+        repo=settled.repo,
+        path=settled.path,
         content={**asdict(video.entry), "media": proven.media, "proof": proven.proof},
         title=candidate.title,
         sidecars=[sidecar.as_json() for sidecar in sidecars],
         primary=primary,
         stream_url=stream_url(key),
-        direct_url=backend_for(primary).direct_url(place.repo, place.path) or stream_url(key),
+        direct_url=backend_for(primary).direct_url(settled.repo, settled.path) or stream_url(key),
         source={},
     )
     manifest = folder / "manifest.json"
@@ -207,12 +222,12 @@ def _put(key: VideoKey, files: Sequence[_File], heartbeat: Heartbeat) -> dict[St
 
     Raises the last StorageError when fewer took them than the minimum.
     """
-    wanted, trouble = Wanted(), None
-    accounts = _in_order(wanted.accounts(key.mal_id), files[0].entry)
+    trouble: StorageError | None = None
     stored: dict[StorageAccount, list[StoredObject]] = {}
     size = sum(file.entry.size for file in files)
-    for account in accounts:
-        if len(stored) == wanted.copies(key.mal_id):
+    placement = place(key.mal_id, size, have=_holders(files[0].entry))
+    for account in (*placement.open, *placement.others):
+        if len(stored) == placement.wanted:
             break
         try:
             stored[account] = backend_for(account).put(
@@ -221,25 +236,19 @@ def _put(key: VideoKey, files: Sequence[_File], heartbeat: Heartbeat) -> dict[St
         except StorageError as error:
             error.account, trouble = account.index, error
             _note(account, files[0].entry, error)
-    if len(stored) < max(1, min(_minimum(key.mal_id), len(accounts))):
-        raise trouble or StorageUnavailableError("There is no enabled storage account. Add or enable one in the admin.")
+    if len(stored) < placement.minimum:
+        raise trouble or StorageUnavailableError(
+            f"Only {len(stored)} accounts can take it now, and the policy asks for {placement.minimum}: the others are "
+            "paused or full."
+        )
     return stored
 
 
-def _in_order(indexes: Collection[int], entry: FileEntry) -> list[StorageAccount]:
+def _holders(entry: FileEntry) -> set[int]:
     have = Replica.objects.filter(
         stored_file__repo=entry.repo, stored_file__path=entry.path, stored_file__sha256=entry.sha256
     )
-    holders, moment = set(have.values_list("account_id", flat=True)), now()
-    return sorted(
-        StorageAccount.objects.filter(index__in=indexes),
-        key=lambda one: (one.index not in holders, bool(one.paused_until and one.paused_until > moment), one.index),
-    )
-
-
-def _minimum(mal_id: int) -> int:
-    policies = {policy.mal_id: policy.minimum for policy in PlacementPolicy.objects.all()}
-    return policies.get(mal_id, policies.get(None, 1))
+    return set(have.values_list("account_id", flat=True))
 
 
 def _put_manifest(accounts: Sequence[StorageAccount], manifest: _File) -> list[Copy]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ class Candidate:
 def by_pattern(folder: Path, pattern: str, defaults: Mapping[str, str]) -> Iterator[Candidate]:
     """Each video file of the folder, in the order of their names.
 
-    A manifest beside a file, of the same name with the suffix .json, comes before the pattern. `defaults` are provider
+    A manifest beside a file, of the same name with the suffix .json, comes before the pattern; another program's file
+    of that name doesn't count. `defaults` are provider
     and resolution where the pattern doesn't tell them. Raises NotUnderstood.
     """
     wanted = _compile(pattern)
@@ -56,8 +58,8 @@ def by_pattern(folder: Path, pattern: str, defaults: Mapping[str, str]) -> Itera
         if path.suffix.lower() not in SUFFIXES or path.is_symlink() or not path.is_file() or _is_hidden(path, folder):
             continue
         name = path.relative_to(folder).as_posix()
-        if path.with_suffix(".json").is_file():
-            yield _by_manifest(path, name)
+        if described := _by_manifest(path, name):
+            yield described
         elif found := wanted.fullmatch(name[: -len(path.suffix)]):
             yield _named(path, name, {**defaults, **found.groupdict()})
         else:
@@ -121,13 +123,28 @@ def _key_of(said: Mapping[str, Any]) -> tuple[VideoKey | None, str]:
     return VideoKey(**values), ""
 
 
-def _by_manifest(path: Path, name: str) -> Candidate:
+def _by_manifest(path: Path, name: str) -> Candidate | None:
+    beside = path.with_suffix(".json")
+    if not beside.is_file():
+        return None
     try:
-        with path.with_suffix(".json").open("rb") as file:
-            manifest = parse(file.read(MAX_BYTES + 1))
+        with beside.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+        if not _is_ours(data):
+            return None
+        manifest = parse(data)
     except (OSError, ManifestRefused) as error:
         return Candidate(path, name, fault=f"The manifest beside it can't be used: {error}")
     return Candidate(path, name, manifest.key, manifest.title, manifest.file)
+
+
+def _is_ours(data: bytes) -> bool:
+    """Does it mean to be a manifest, of whatever schema?"""
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and isinstance(said.get("schema"), int) and {"key", "file"} <= said.keys()
 
 
 def _listed(folder: Path, row: Mapping[str, str | None], defaults: Mapping[str, str]) -> Candidate:

@@ -35,8 +35,12 @@ def ensure_accounts() -> Imported:
     found = Imported()
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("LOCK TABLE storage_account IN SHARE ROW EXCLUSIVE MODE")
+        is_first = not StorageAccount.objects.exists()
         for hub in settings.HUB_ACCOUNTS:
             _ensure_hub(hub, found)
+        if is_first and _holds_something(settings.LOCAL_STORAGE_DEFAULT):
+            # An account before the database was lost, of the lowest number: buckets came later.
+            _ensure_folder(settings.LOCAL_STORAGE_DEFAULT, found)
         for bucket in settings.BUCKET_ACCOUNTS:
             _ensure_bucket(bucket, found)
         folders = settings.LOCAL_STORAGE_PATHS
@@ -120,6 +124,14 @@ def _ensure_bucket(bucket: BucketAccount, found: Imported) -> None:
         bucket=bucket.bucket, endpoint=bucket.endpoint, region=bucket.region, public_url=bucket.public_url,
         access_key=bucket.access_key, secret_env=bucket.secret_variable,
     )  # fmt: skip
+
+
+def _holds_something(folder: Path) -> bool:
+    """Names that begin with a dot are no copies."""
+    try:
+        return any(not child.name.startswith(".") for child in folder.iterdir())
+    except OSError:
+        return False
 
 
 def _ensure_folder(folder: Path, found: Imported) -> None:

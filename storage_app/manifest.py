@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from storage_app.backends import backend_for
 from storage_app.backends.base import FileToPut, StorageError, StoredObject
@@ -104,8 +105,27 @@ def refresh(video: VideoStore, *, actor: str = "system", source: Mapping[str, st
 
     Harmless to repeat: a manifest that is true already is only put where it is missing. An account that fails gets it
     by a REPLICATE task. Without `source` the one of the manifest before is kept. None when the video is gone, or was
-    stored by an older client that told no content. Raises StorageError when no account took it.
+    stored by an older client that told no content. Raises StorageError when no account took it, and ValueError when it
+    would be too large. While one writes a video's manifest, others that would wait.
     """
+    with _alone(video):
+        return _refresh(video, actor, source)
+
+
+@contextmanager
+def _alone(video: VideoStore) -> Iterator[None]:
+    """By a lock of this database session, for the network is no place to hold a transaction open."""
+    lock = ["manifest", str(video.pk)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(hashtext(%s), hashtext(%s))", lock)
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(hashtext(%s), hashtext(%s))", lock)
+
+
+def _refresh(video: VideoStore, actor: str, source: Mapping[str, str] | None) -> StoredFile | None:
     for _round in range(_ROUNDS):
         current = _find(video)
         if current is None:
@@ -134,11 +154,35 @@ def _due(video: VideoStore, source: Mapping[str, str] | None) -> tuple[Manifest,
     file = _current(video)
     before = _read(file) if file else None
     if before is None:
-        manifest = of_video(video, source=source)
+        manifest = _after(_unknown(video), video, source)
         return manifest, manifest.as_bytes()
     old, data = before
     manifest = of_video(video, source=source or old.source, revision=old.revision + 1)
     return (old, data) if old.says_the_same(manifest) else (manifest, manifest.as_bytes())
+
+
+def _after(found: Manifest | None, video: VideoStore, source: Mapping[str, str] | None) -> Manifest:
+    """The manifest that takes the place of one that no table knows."""
+    if found is None:
+        return of_video(video, source=source)
+    return of_video(video, source=source or found.source, revision=found.revision + 1)
+
+
+def _unknown(video: VideoStore) -> Manifest | None:
+    """The newest manifest of this very content that lies at its place, though no table knows it."""
+    (repo, path), file = _place(video), video.stored_file
+    found: list[Manifest] = []
+    if file is None:
+        return None
+    for replica in file.replicas.select_related("account"):
+        try:
+            manifest = parse(b"".join(backend_for(replica.account).open(repo, path, 0, MAX_BYTES + 1)))
+        except (StorageError, ManifestRefused) as error:
+            log.debug("%s on account %s: %s", path, replica.account, error)
+            continue
+        if (manifest.key, manifest.file) == (key_of(video), entry_of(file)):
+            found.append(manifest)
+    return max(found, key=lambda manifest: manifest.age, default=None)
 
 
 def _read(file: StoredFile) -> tuple[Manifest, bytes] | None:

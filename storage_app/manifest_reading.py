@@ -6,8 +6,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
+
+from django.utils.timezone import now
 
 from storage_app import key_rules
 from storage_app.manifest_format import MAX_BYTES, PLAIN_URL, SCHEMA, FileEntry, Manifest, Primary, SidecarEntry
@@ -23,6 +25,10 @@ _TEXT_LENGTH = 100_000
 _REPO = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _FILE_KEY = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_VIDEO = re.compile(r"video/[a-z0-9.+-]{1,80}")
+_BESIDE = frozenset({"image/jpeg", "image/png", "image/webp", "text/vtt", "text/vtt; charset=utf-8"})
+_CLOCKS = timedelta(days=1)
+"""So far another host's clock may be ahead. What is archived later than now would win over all that is true."""
 _FIELDS = frozenset(
     "schema revision archived_at key file_key title stream_url primary file sidecars source".split()  # noqa: SIM905
 )
@@ -58,7 +64,7 @@ def parse(data: bytes) -> Manifest:
             direct_url=_url(primary["direct_url"], "primary.direct_url"),
         ),
         stream_url=_url(said["stream_url"], "stream_url"),
-        file=_file(file, "file"),
+        file=_file(file, "file", _matching(file["content_type"], _VIDEO, "file.content_type")),
         duration=_duration(file["duration"]),
         media=_object(file["media"], None, "file.media"),
         proof=None if file["proof"] is None else _object(file["proof"], None, "file.proof"),
@@ -179,6 +185,8 @@ def _time(value: Any) -> datetime:
         found = datetime.min
     if found.tzinfo is None or not 1970 <= found.year <= 9000:
         raise ManifestRefused("archived_at: must be a date and time with its offset from UTC.")
+    if found > now() + _CLOCKS:
+        raise ManifestRefused("archived_at: lies in the future. Is the clock of this host right?")
     return found
 
 
@@ -197,13 +205,13 @@ def _url(value: Any, what: str) -> str:
     return url
 
 
-def _file(value: Mapping[str, Any], what: str) -> FileEntry:
+def _file(value: Mapping[str, Any], what: str, content_type: str) -> FileEntry:
     return FileEntry(
         repo=_matching(value["repo"], _REPO, f"{what}.repo"),
         path=_path(value["path"], f"{what}.path"),
         sha256=_matching(value["sha256"], _SHA256, f"{what}.sha256"),
         size=_whole(value["size"], f"{what}.size", 1, 2**63 - 1),
-        content_type=_text(value["content_type"], f"{what}.content_type", 100),
+        content_type=content_type,
     )
 
 
@@ -212,8 +220,12 @@ def _sidecar(value: Any, what: str) -> SidecarEntry:
     kind = _text(value["kind"], f"{what}.kind", 20)
     if kind not in SidecarKind.values or kind == SidecarKind.MANIFEST:
         raise ManifestRefused(f"{what}.kind: is none that lies beside a video.")
+    content_type = _text(value["content_type"], f"{what}.content_type", 100)
+    if content_type not in _BESIDE:
+        raise ManifestRefused(f"{what}.content_type: must be one of {', '.join(sorted(_BESIDE))}.")
     language = _text(value["language"], f"{what}.language", 35)
-    return SidecarEntry(_file(value, what), kind, language, _text(value["name"], f"{what}.name", _TEXT_LENGTH))
+    name = _text(value["name"], f"{what}.name", _TEXT_LENGTH)
+    return SidecarEntry(_file(value, what, content_type), kind, language, name)
 
 
 def _source(value: Any) -> dict[str, str]:

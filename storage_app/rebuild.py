@@ -14,9 +14,13 @@ from storage_app.confirming import Confirming, Copies, Copy, by_listing, merged
 from storage_app.listed import ListedCopy, ListedObjects
 from storage_app.manifest import Manifest, ManifestRefused, parse
 from storage_app.manifest_format import CONTENT_TYPE, MAX_BYTES, FileEntry
-from storage_app.models import StorageAccount
+from storage_app.models import StorageAccount, VideoStore
 from storage_app.restoring import Found, Jobs, Registered, is_account, register
 
+_EMPTY = (
+    "Account {account} lists no object at all. Is its folder mounted, or its bucket the right one? If it is new, "
+    "that is as it should be."
+)
 BATCH = 200
 READERS = 8
 
@@ -64,6 +68,8 @@ def rebuild(
         yield from work.list_accounts()
         for places in work.listed.manifests(batch):
             yield work.step(places)
+        if not work.state.manifests and not VideoStore.objects.exists():
+            work.state.listing_failed.append("Nothing was restored: no account has a manifest, and no video is known.")
         yield work.state
 
 
@@ -94,9 +100,11 @@ class _Rebuild:
         """Each account's list; one that fails is asked about each file later, as far as it answers."""
         for account in self._confirming.accounts:
             try:
-                objects = self._confirming.backend(account).list()
-                self.state.objects += self.listed.add(account, objects)
+                number = self.listed.add(account, self._confirming.backend(account).list())
+                self.state.objects += number
                 self.state.accounts += 1
+                if not number:
+                    self.state.listing_failed.append(_EMPTY.format(account=account))
             except StorageError as error:
                 self._unlisted.append(account)
                 self.state.listing_failed.append(f"Account {account} could not be listed: {error}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 from django.utils.timezone import now
 
 from storage_app.backends import backend_for
@@ -27,8 +27,8 @@ from storage_app.models import (
     VideoStore,
 )
 from storage_app.naming import VideoKey
+from storage_app.shortfall import ask_for_copies
 from storage_app.upkeep.tasks import ask_for
-from storage_app.wanted_copies import Wanted
 
 Jobs = Callable[[Sequence[Manifest]], None]
 """Makes the jobs of these videos ready, in the transaction that restores them; the store itself knows no jobs."""
@@ -80,8 +80,8 @@ class _Batch:
 def register(
     found: Sequence[Found], copies: Copies, jobs: Jobs, *, actor: str = "system", written: bool = False
 ) -> Registered:
-    """One transaction: the rows of these videos as far as they are missing, and REPLICATE tasks for what has too few
-    copies. Nothing that is there is changed.
+    """One transaction: the rows of these videos as far as they are missing, REPLICATE tasks for what has too few
+    copies, and MANIFEST tasks for videos whose own manifest isn't known. Nothing that is there is changed.
 
     A video that has another content by now keeps it; one that was deleted after it was archived stays deleted; one
     whose file was confirmed nowhere is not restored. `written` says that the copies were put there just now, so that
@@ -99,10 +99,11 @@ def register(
         VideoStore.objects.bulk_create([_row(manifest, batch) for manifest in new], ignore_conflicts=True)
         videos = _existing(wanted)
         _add_file_and_sidecars(videos, wanted, batch)
+        _ask_for_manifests(videos, wanted, batch)
         jobs([one.manifest for one in wanted])
         batch.done.restored += len(new)
         batch.done.known += len(wanted) - len(new)
-        _ask_for_missing(batch)
+        batch.done.under_replicated += ask_for_copies(batch.files.values(), actor)
     return batch.done
 
 
@@ -193,15 +194,20 @@ def _add_files(wanted: Sequence[Found], batch: _Batch) -> None:
     ]  # fmt: skip
     StoredFile.objects.bulk_create(rows, ignore_conflicts=True)
     places = {(entry.repo, entry.path, entry.sha256): entry for entry in facts}
-    for file in StoredFile.objects.filter(path__in={entry.path for entry in facts}):
+    for file in StoredFile.objects.filter(**_places(facts)):
         if known := places.get((file.repo, file.path, file.sha256)):
             batch.files[known] = file
 
 
+def _places(entries: Iterable[FileEntry]) -> dict[str, set[str]]:
+    """A filter that the index of places serves; what lies at another repository's same path may come along."""
+    entries = list(entries)
+    return {"repo__in": {entry.repo for entry in entries}, "path__in": {entry.path for entry in entries}}
+
+
 def _add_replicas(batch: _Batch, *, written: bool) -> None:
-    others = Replica.objects.filter(stored_file__path__in={entry.path for entry in batch.files}).exclude(
-        stored_file__in=list(batch.files.values())
-    )
+    at_places = {f"stored_file__{name}": value for name, value in _places(batch.files).items()}
+    others = Replica.objects.filter(**at_places).exclude(stored_file__in=list(batch.files.values()))
     if written:
         for entry, file in batch.files.items():
             same_place = Replica.objects.filter(stored_file__repo=entry.repo, stored_file__path=entry.path)
@@ -273,26 +279,14 @@ def _add_file_and_sidecars(videos: Mapping[VideoKey, VideoStore], wanted: Sequen
     Sidecar.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _ask_for_missing(batch: _Batch) -> None:
-    wanted = Wanted()
-    works = dict(
-        VideoStore.objects.filter(Q(stored_file__in=batch.files.values()))
-        .order_by("stored_file", "mal_id")
-        .values_list("stored_file_id", "mal_id")
+def _ask_for_manifests(videos: Mapping[VideoKey, VideoStore], wanted: Sequence[Found], batch: _Batch) -> None:
+    """For those whose own manifest is no file of theirs yet: where it lies already it is unknown, and an orphan."""
+    known = set(
+        Sidecar.objects.filter(video__in=videos.values(), kind=SidecarKind.MANIFEST).values_list("video_id", flat=True)
     )
-    enabled: dict[Any, int] = {}
-    for file_id in Replica.objects.filter(stored_file__in=batch.files.values(), account__enabled=True).values_list(
-        "stored_file_id", flat=True
-    ):
-        enabled[file_id] = enabled.get(file_id, 0) + 1
-    for entry, file in batch.files.items():
-        if enabled.get(file.pk, 0) < wanted.copies(works.get(file.pk, _work_of(entry))):
-            batch.done.under_replicated += 1
-            reason = "Restored from its manifest with fewer copies than are wanted."
-            ask_for(TaskKind.REPLICATE, stored_file=file, reason=reason, actor=batch.actor)
-
-
-def _work_of(entry: FileEntry) -> int | None:
-    """A sidecar's work, by its path (CONTRACT §1.2)."""
-    first = entry.path.partition("/")[0]
-    return int(first) if first.isascii() and first.isdigit() and len(first) < 20 else None
+    for one in wanted:
+        video = videos[one.manifest.key]
+        if video.pk not in known:
+            file = video.stored_file or batch.files[one.manifest.file]
+            reason = "Restored without the manifest that belongs beside it."
+            ask_for(TaskKind.MANIFEST, stored_file=file, reason=reason, actor=batch.actor)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.timezone import now
@@ -22,6 +23,13 @@ from storage_app.upkeep.lease import Beat, NeedsPerson, Postpone
 from storage_app.upkeep.losses import condemn, drop, unreachable
 from storage_app.upkeep.reading import State, look, naming
 from storage_app.upkeep.tasks import ask_for
+
+_NEEDED = """
+SELECT o.id FROM orphan o CROSS JOIN LATERAL regexp_replace(o.path, '[.][^/]*$', '') AS stem
+WHERE o.id = ANY (%s) AND stem ~ '^[0-9]+/ep[0-9]+/[0-9A-Za-z_-]+$'
+  AND EXISTS (SELECT 1 FROM orphan m WHERE m.repo = o.repo AND m.path = stem || '.json')
+  AND NOT EXISTS (SELECT 1 FROM tombstone t WHERE t.mal_id || '/ep' || t.episode || '/' || t.file_key = stem)
+"""
 
 BATCH = 1000
 PAGE = 5000
@@ -95,13 +103,25 @@ def confirmable() -> Q:
     return Q(confirmed_at=None, seen_at__gte=F("found_at") + ORPHAN_AGE)
 
 
+def needed(ids: Iterable[int]) -> set[int]:
+    """Those of these orphans that `rebuild_store` would restore a video from: manifests, and files with an unknown
+    manifest beside them on any account. Not those of videos that were deleted on purpose."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEEDED, [list(ids)])
+        return {pk for (pk,) in cursor.fetchall()}
+
+
 def confirm_orphans(ids: Iterable[int], actor: str) -> int:
     """Has these orphans removed, those that were seen twice and long enough apart; how many.
 
-    Each is checked once more before it goes: what a table knows by then stays.
+    Those that a rebuild needs stay (`needed`). Each is checked once more before it goes: what a table knows by then
+    stays.
     """
-    number = 0
-    for orphan in Orphan.objects.filter(confirmable(), pk__in=list(ids)).select_related("account"):
+    number, ids = 0, list(ids)
+    kept = needed(ids)
+    for orphan in Orphan.objects.filter(confirmable(), pk__in=ids).select_related("account"):
+        if orphan.pk in kept:
+            continue
         if Orphan.objects.filter(pk=orphan.pk, confirmed_at=None).update(confirmed_at=Now(), confirmed_by=actor):
             ask_for(
                 TaskKind.REMOVE, account=orphan.account, repo=orphan.repo, path=orphan.path, actor=actor,

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +21,7 @@ from django.test import Client
 from django.utils.timezone import now
 
 from queue_app import queue
-from queue_app.failures import Cancelled
+from queue_app.failures import BadSource, Cancelled
 from queue_app.file_import import import_file, known_as
 from queue_app.file_keys import Candidate
 from queue_app.models import JobEvent, VideoQueue
@@ -39,6 +42,7 @@ from tests.servers.videos import Videos
 pytestmark = pytest.mark.django_db(transaction=True)
 Import = Callable[..., dict[str, Any]]
 KEY = VideoKey(55825, 1, "upload", None)
+CHANGED = "The file changed while it was imported. Import it again once nobody writes to it."
 
 
 @pytest.fixture
@@ -265,9 +269,16 @@ def test_a_manifest_beside_it_tells_which_video_it_is_and_what_it_should_hold(
     next(folder.rglob("*.mp4")).write_bytes(videos.mkv.read_bytes())
     [why] = reasons(run()).values()
     assert why == "It is not the file that the manifest beside it describes: its size or sha256 is another."
-    next(folder.rglob("*.json")).write_text('{"schema": 2}')
+    next(folder.rglob("*.json")).write_text('{"schema": 2, "key": {}, "file": {}}')
     [why] = reasons(run()).values()
     assert "written by a newer Reelkeep" in why
+
+
+@pytest.mark.parametrize("text", ['{"id": "x", "schema": "v1"}', '{"schema": 1, "id": 5}', "not JSON", "[1]", ""])
+def test_another_programs_json_beside_it_does_not_matter(text: str, folder: Path, run: Import) -> None:
+    put(folder, "1/ep1/a.mp4", b"x")
+    put(folder, "1/ep1/a.json", text.encode())
+    assert [one["video"] for one in run("--dry-run")["imported"]] == ["1 · episode 1 · upload"]
 
 
 # --- what is refused, and what goes wrong ---
@@ -344,6 +355,94 @@ def test_no_more_copies_than_the_policy_wants_are_made(
     assert not StorageTask.objects.exists()
 
 
+def test_another_account_takes_the_place_of_one_that_fails(
+    folder: Path, run: Import, videos: Videos, accounts: list[StorageAccount]
+) -> None:
+    PlacementPolicy.objects.create(copies=1)
+    Path(accounts[0].root).write_text("not a folder")
+    put(folder, "55825/ep1/a.mp4", videos.mp4)
+    assert run()["imported"][0]["copies"] == 1
+    assert set(Replica.objects.values_list("account_id", flat=True)) == {2}
+
+
+def test_more_copies_than_there_are_accounts_stay_wanted(
+    folder: Path, run: Import, videos: Videos, accounts: list[StorageAccount]
+) -> None:
+    PlacementPolicy.objects.create(copies=3, minimum=3)
+    put(folder, "55825/ep1/a.mp4", videos.mp4)
+    assert run()["imported"][0]["copies"] == 2
+    assert set(StoredFile.objects.values_list("copies_wanted", flat=True)) == {3}
+    assert not StorageTask.objects.exists()
+
+
+def test_an_account_that_rests_or_is_full_is_not_waited_for_in_vain(
+    folder: Path, run: Import, videos: Videos, accounts: list[StorageAccount]
+) -> None:
+    PlacementPolicy.objects.create(minimum=2)
+    StorageAccount.objects.filter(pk=2).update(paused_until=now() + timedelta(hours=1), pause_reason="full")
+    put(folder, "55825/ep1/a.mp4", videos.mp4)
+    assert "Only 1 accounts can take it now, and the policy asks for 2" in reasons(run())["55825/ep1/a.mp4"]
+    StorageAccount.objects.filter(pk=2).update(paused_until=None, limit_bytes=1)
+    assert "paused or full" in reasons(run())["55825/ep1/a.mp4"]
+
+
+@contextmanager
+def stopped_before_it_is_stored() -> Iterator[Callable[[], None]]:
+    """Imports stop when their content is settled, until the function that is given is called; it waits for one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_lock(4711); CREATE FUNCTION stop_here() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " PERFORM pg_advisory_xact_lock(4711); RETURN NEW; END $$; CREATE TRIGGER stop_here BEFORE UPDATE ON"
+            " video_queue FOR EACH ROW WHEN (NEW.artifact ? 'place') EXECUTE FUNCTION stop_here()"
+        )
+
+        def wait() -> None:
+            deadline = time.monotonic() + 60
+            cursor.execute("SELECT 0")
+            while not cursor.fetchone()[0]:
+                assert time.monotonic() < deadline, "no import came"
+                time.sleep(0.05)
+                cursor.execute(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted"
+                )
+
+        try:
+            yield wait
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(4711)")
+
+
+@pytest.mark.usefixtures("accounts")
+@pytest.mark.parametrize("same", [True, False], ids=["touched", "changed"])
+def test_a_file_that_is_written_to_meanwhile_is_not_taken(
+    same: bool, folder: Path, run: Import, videos: Videos
+) -> None:
+    put(folder, "55825/ep1/a.mp4", videos.mp4)
+    run()  # now the accounts have the content, and read no other source of it
+    file = put(folder, "55825/ep2/a.mp4", videos.mp4)
+    failures: list[Exception] = []
+
+    def importing() -> None:
+        try:
+            import_file(Candidate(file, "a.mp4"), VideoKey(55825, 2, "upload", None))
+        except BadSource as error:
+            failures.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=importing)
+    with stopped_before_it_is_stored() as wait:
+        thread.start()
+        wait()
+        data = videos.mp4.read_bytes()
+        file.write_bytes(data if same else data[:-1] + bytes([data[-1] ^ 1]))
+    thread.join(60)
+    with connection.cursor() as cursor:
+        cursor.execute("DROP FUNCTION stop_here CASCADE")
+    assert [str(error) for error in failures] == ([] if same else [CHANGED])
+    assert VideoStore.objects.filter(episode=2).exists() is same
+
+
 @pytest.mark.usefixtures("accounts")
 def test_what_a_worker_has_in_hand_is_left_to_it(folder: Path, run: Import, videos: Videos) -> None:
     queue.enqueue_video(KEY, "https://origin.example/v.mp4")
@@ -417,6 +516,22 @@ def test_content_that_is_being_stored_elsewhere_waits(folder: Path, run: Import,
 def test_a_folder_that_is_not_there_is_named() -> None:
     with pytest.raises(CommandError, match="is no folder"):
         call_command("import_files", "/nonexistent-folder")
+
+
+@pytest.mark.parametrize("option", ["--move", "--copy"])
+@pytest.mark.parametrize("place", ["root", "below", "above", "link"])
+def test_the_folder_of_an_account_is_refused(
+    option: str, place: str, run: Import, folder: Path, videos: Videos, accounts: list[StorageAccount], tmp_path: Path
+) -> None:
+    put(folder, "55825/ep1/a.mp4", videos.mp4)
+    run()
+    root = Path(accounts[0].root)
+    (tmp_path / "link").symlink_to(root)
+    before = sorted(tmp_path.rglob("*"))
+    asked = {"root": root, "below": root / "weaboo-55825", "above": root.parent, "link": tmp_path / "link"}[place]
+    with pytest.raises(CommandError, match="is a storage account's own folder; use rebuild_store"):
+        call_command("import_files", str(asked), option, "--pattern", "{any}{mal_id}/ep{episode}/{title}")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_what_is_known_is_told(accounts: list[StorageAccount]) -> None:

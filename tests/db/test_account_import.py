@@ -162,6 +162,38 @@ def test_with_other_accounts_there_is_no_default_folder(environment: Environment
     assert not StorageAccount.objects.filter(kind="local").exists()
 
 
+@pytest.mark.parametrize(
+    ("variables", "numbers"),
+    [(SPACES, [(1, "local"), (2, "s3")]), (hub(1), [(1, "huggingface"), (2, "local")]), ({}, [(1, "local")])],
+)
+def test_a_default_folder_that_holds_something_comes_back_with_a_lost_database(
+    environment: Environment, tmp_path: Path, variables: dict[str, str], numbers: list[tuple[int, str]]
+) -> None:
+    (tmp_path / "storage" / "1" / "weaboo-1").mkdir(parents=True)
+    environment(variables)
+    ensure(made=len(numbers))
+    assert [(index, kind) for index, kind, _ in accounts()] == numbers
+    assert StorageAccount.objects.get(kind="local").root == str(tmp_path / "storage" / "1")
+    ensure(made=0)
+
+
+def test_a_default_folder_whose_account_an_operator_has_deleted_stays_none(
+    environment: Environment, tmp_path: Path
+) -> None:
+    (tmp_path / "storage" / "1" / "weaboo-1").mkdir(parents=True)
+    make_account(tmp_path, 4)
+    environment(SPACES)
+    ensure(made=1)
+    assert not StorageAccount.objects.filter(root=str(tmp_path / "storage" / "1")).exists()
+
+
+def test_a_default_folder_without_a_copy_is_none(environment: Environment, tmp_path: Path) -> None:
+    (tmp_path / "storage" / "1" / ".parts").mkdir(parents=True)
+    environment(SPACES)
+    ensure(made=1)
+    assert accounts() == [(1, "s3", "films")]
+
+
 def test_an_operator_who_has_made_accounts_gets_no_default_folder(environment: Environment, tmp_path: Path) -> None:
     make_account(tmp_path, 4)
     environment({})

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from django.core.management import call_command
+from django.db import connection
+from django.utils.timezone import now
 
 from storage_app.backends.base import StorageError
 from storage_app.manifest import ManifestRefused, build, of_video, parse, refresh
@@ -130,6 +134,11 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a manifest of the manifest": lambda said: said["sidecars"][0].update(kind="manifest"),
     "a sidecar twice": lambda said: said["sidecars"].append(said["sidecars"][0]),
     "a revision of nothing": lambda said: said.update(revision=0),
+    "a page for a video": lambda said: said["file"].update(content_type="text/html"),
+    "a header in a type": lambda said: said["file"].update(content_type="video/mp4\r\nX-Evil: 1"),
+    "a parameter of a type": lambda said: said["file"].update(content_type="video/mp4; x=y"),
+    "a page beside a video": lambda said: said["sidecars"][0].update(content_type="text/html"),
+    "a drawing with a script": lambda said: said["sidecars"][0].update(content_type="image/svg+xml"),
     "an odd source": lambda said: said.update(source={"token": "x"}),
 }
 
@@ -162,11 +171,27 @@ def test_what_could_do_harm_is_refused_by_the_reader_and_by_the_schema(name: str
         (b" " * (MAX_BYTES + 1), "at most 1048576"),
         (changed(lambda said: said.update(archived_at="2026-01-01T00:00:00")), "offset from UTC"),
         (changed(lambda said: said.update(archived_at="yesterday")), "offset from UTC"),
+        (changed(lambda said: said.update(archived_at="9000-12-31T23:59:59+00:00")), "lies in the future"),
+        (changed(lambda said: said["file"].update(content_type="video/mp4\n")), "file.content_type"),
     ],
 )
 def test_what_is_no_manifest_is_refused_with_its_reason(data: bytes, why: str) -> None:
     with pytest.raises(ManifestRefused, match=why):
         parse(data)
+
+
+def test_clocks_may_differ_by_hours_and_not_by_days() -> None:
+    ahead = now() + timedelta(hours=23)
+    assert parse(built(archived_at=ahead)).archived_at == ahead
+    with pytest.raises(ManifestRefused, match="lies in the future"):
+        parse(built(archived_at=now() + timedelta(hours=25)))
+
+
+@pytest.mark.parametrize("content_type", ["image/jpeg", "image/png", "image/webp", "text/vtt; charset=utf-8"])
+def test_all_that_is_written_beside_a_video_is_read_again(content_type: str) -> None:
+    data = built(sidecars=[SUBTITLES | {"content_type": content_type}])
+    jsonschema.validate(json.loads(data), SCHEMA)
+    assert parse(data).sidecars[0].file.content_type == content_type
 
 
 def test_one_that_would_be_too_large_is_not_written() -> None:
@@ -255,6 +280,72 @@ def test_a_video_that_is_gone_or_has_no_known_content_has_none(video: VideoStore
     assert refresh(video) is None
     VideoStore.objects.all().delete()
     assert refresh(video) is None
+
+
+def test_what_a_manifest_that_no_table_knows_says_of_the_source_is_kept(
+    video: VideoStore, accounts: list[StorageAccount]
+) -> None:
+    refresh(video, source={"video_url": "https://o.example/v.mp4"})
+    Sidecar.objects.all().delete()
+    StoredFile.objects.filter(path__endswith=".json").delete()
+    refresh(video)
+    manifest = parse(lying(accounts[1]))
+    assert (manifest.source, manifest.revision) == ({"video_url": "https://o.example/v.mp4"}, 2)
+    Sidecar.objects.all().delete()
+    StoredFile.objects.filter(path__endswith=".json").delete()
+    StoredFile.objects.update(sha256="c" * 64)
+    refresh(video)
+    manifest = parse(lying(accounts[1]))
+    assert (manifest.source, manifest.revision) == ({}, 1), "it was of another content"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_waits_for_the_other_that_writes_the_same_videos(video: VideoStore, accounts: list[StorageAccount]) -> None:
+    archive(VideoKey(55825, 2, "animasu", None), accounts, b"other")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_lock(4712); CREATE FUNCTION stop_here() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " PERFORM pg_advisory_xact_lock(4712); RETURN NEW; END $$; CREATE TRIGGER stop_here BEFORE INSERT ON"
+            " stored_file FOR EACH ROW EXECUTE FUNCTION stop_here()"
+        )
+
+    def write() -> None:
+        try:
+            refresh(video)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    try:
+        threads[0].start()
+        _wait_for_locks(1)
+        threads[1].start()
+        assert len(_wait_for_locks(2)) == 2, "the second must not come as far as the first"
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock(4712)")
+        for thread in threads:
+            thread.join(60)
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION stop_here CASCADE")
+    manifests = [parse(copy_of(video, account).with_suffix(".json").read_bytes()) for account in accounts]
+    assert [manifest.revision for manifest in manifests] == [1, 1], "the second found it written"
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+        assert cursor.fetchone() == (0,)
+
+
+def _wait_for_locks(number: int) -> set[int]:
+    """What so many others wait for."""
+    deadline = time.monotonic() + 20
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            waiting = [row[0] for row in cursor.fetchall()]
+        if len(waiting) == number:
+            return set(waiting)
+        assert time.monotonic() < deadline, f"{len(waiting)} wait"
+        time.sleep(0.05)
 
 
 def test_videos_of_older_versions_get_theirs(video: VideoStore, accounts: list[StorageAccount], capsys: Any) -> None:

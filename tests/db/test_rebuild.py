@@ -22,7 +22,9 @@ from queue_app.restored import ready_jobs
 from storage_app.backends.base import StorageUnavailableError
 from storage_app.confirming import Confirming
 from storage_app.manifest import Manifest, of_video, parse, refresh
+from storage_app.manifest_format import MAX_BYTES
 from storage_app.models import (
+    Orphan,
     PlacementPolicy,
     Replica,
     Sidecar,
@@ -34,6 +36,9 @@ from storage_app.models import (
 )
 from storage_app.naming import VideoKey
 from storage_app.rebuild import rebuild
+from storage_app.upkeep.lease import NoBeat
+from storage_app.upkeep.manifests import write_manifests
+from storage_app.upkeep.reconcile import confirm_orphans, needed, reconcile
 from tests.archive import archive, copy_of
 
 pytestmark = pytest.mark.django_db
@@ -306,6 +311,27 @@ def test_an_account_that_is_missing_or_another_one_is_named(accounts: list[Stora
 
 
 @pytest.mark.usefixtures("videos")
+def test_an_account_that_lists_nothing_is_named(accounts: list[StorageAccount], run: Run) -> None:
+    lose_the_database()
+    shutil.rmtree(accounts[1].root)
+    Path(accounts[1].root).mkdir()
+    result = run("rebuild_store")
+    assert (result["code"], result["restored"], result["complete"]) == (1, 4, False)
+    assert "Account 2 · local2 lists no object at all. Is its folder mounted" in result["said"]
+
+
+@pytest.mark.usefixtures("accounts")
+def test_a_rebuild_that_finds_nothing_does_not_end_well(accounts: list[StorageAccount], run: Run) -> None:
+    for account in accounts:
+        place = Path(account.root) / "weaboo-1" / "1" / "ep1" / "x.mp4"
+        place.parent.mkdir(parents=True)
+        place.write_bytes(b"video")
+    result = run("rebuild_store")
+    assert (result["code"], result["objects"], result["restored"]) == (1, 2, 0)
+    assert "Nothing was restored: no account has a manifest" in result["said"]
+
+
+@pytest.mark.usefixtures("videos")
 def test_an_account_that_cannot_be_listed_is_named_and_the_others_restore(
     accounts: list[StorageAccount], run: Run
 ) -> None:
@@ -437,6 +463,77 @@ def test_an_exported_list_restores_the_store(exported: Path, run: Run) -> None:
     assert everything() == before
 
 
+def test_manifests_of_an_imported_list_become_known(exported: Path, accounts: list[StorageAccount], run: Run) -> None:
+    lose_the_database()
+    run("import_manifest", str(exported))
+    asked = StorageTask.objects.filter(kind="manifest")
+    assert set(asked.values_list("stored_file_id", flat=True)) == set(
+        VideoStore.objects.values_list("stored_file_id", flat=True)
+    )
+    for task in asked:
+        write_manifests(task, NoBeat())
+    assert Sidecar.objects.filter(kind="manifest").count() == 4
+    for account in accounts:
+        assert reconcile(account, NoBeat()).orphans == 0
+    asked.delete()
+    run("import_manifest", str(exported))
+    assert not asked.exists()
+
+
+# --- before it is done, nothing that it needs is removed ---
+
+
+def orphans_of_two_days(accounts: list[StorageAccount]) -> None:
+    for account in accounts:
+        reconcile(account, NoBeat())
+    Orphan.objects.update(found_at=now() - timedelta(days=2))
+
+
+@pytest.mark.usefixtures("videos")
+def test_what_a_rebuild_needs_is_not_removed(accounts: list[StorageAccount], run: Run, capsys: Any) -> None:
+    before = everything()
+    lose_the_database()
+    stray = Path(accounts[0].root) / "weaboo-55825/55825/ep9/stray.mp4"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"stray")
+    orphans_of_two_days(accounts)
+    assert Orphan.objects.count() == 17
+    result = run("orphans", "--confirm", "--all")
+    assert (result["confirmed"], result["left"], result["needed_for_rebuild"]) == (1, 16, 16)
+    assert StorageTask.objects.get().path == "55825/ep9/stray.mp4"
+    call_command("orphans", "--confirm", "--all")
+    assert "16 are left: they are manifests of videos that the tables don't know" in capsys.readouterr().out
+    run("rebuild_store")
+    assert everything() == before
+
+
+def test_a_copy_whose_manifest_lies_on_another_account_is_not_removed(
+    videos: list[VideoStore], accounts: list[StorageAccount]
+) -> None:
+    lose_the_database()
+    manifest_at(videos[1], accounts[0]).unlink()
+    orphans_of_two_days(accounts)
+    orphan = Orphan.objects.get(account=accounts[0], path=videos[1].hf_path)
+    assert needed([orphan.pk]) == {orphan.pk}
+    assert confirm_orphans([orphan.pk], "ann") == 0
+
+
+def test_what_is_left_of_a_deleted_video_may_be_removed(
+    videos: list[VideoStore], accounts: list[StorageAccount]
+) -> None:
+    lose_the_database()
+    video = videos[1]
+    Tombstone.objects.create(mal_id=video.mal_id, episode=2, provider="animasu", file_key=video.file_key)
+    orphans_of_two_days(accounts)
+    assert confirm_orphans(Orphan.objects.values_list("pk", flat=True), "ann") == 4
+    assert set(StorageTask.objects.values_list("path", flat=True)) == {
+        video.hf_path, video.hf_path.replace(".mp4", ".json"),
+    }  # fmt: skip
+
+
+# --- lists ---
+
+
 def test_a_list_is_one_manifest_a_line_without_secrets(exported: Path) -> None:
     lines = exported.read_bytes().splitlines(keepends=True)
     manifests = [parse(line) for line in lines]
@@ -451,6 +548,17 @@ def test_a_list_goes_to_standard_output(videos: list[VideoStore], capfdbinary: p
     output = capfdbinary.readouterr()
     assert len(output.out.splitlines()) == 3
     assert b"3 videos written, 1 without a known content left out." in output.err
+
+
+def test_one_that_is_too_large_for_a_list_is_named_and_the_others_written(
+    videos: list[VideoStore], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    VideoStore.objects.filter(pk=videos[1].pk).update(title="x" * MAX_BYTES)
+    path = tmp_path / "videos.jsonl"
+    with pytest.raises(SystemExit, match="1"):
+        call_command("export_manifest", "--output", str(path))
+    assert len(path.read_bytes().splitlines()) == 3
+    assert "55825 · episode 2 · animasu: The manifest of" in capsys.readouterr().err
 
 
 def test_a_copy_in_a_list_counts_only_if_it_is_confirmed(

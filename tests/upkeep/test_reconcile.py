@@ -228,7 +228,7 @@ def test_orphans_are_listed_and_confirmed_by_hand(accounts: list[StorageAccount]
     a_day_later()
     look(accounts[0])
     run(0, "orphans", "--confirm", "--all", "--json")
-    assert json.loads(capsys.readouterr().out) == {"confirmed": 1, "left": 0}
+    assert json.loads(capsys.readouterr().out) == {"confirmed": 1, "left": 0, "needed_for_rebuild": 0}
     run(0, "orphans", "--account", "1")
     assert "being removed" in capsys.readouterr().out
     due()

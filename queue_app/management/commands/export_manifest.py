@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from queue_app.management.rebuilding import in_batches
+from queue_app.management.rebuilding import end, in_batches
 from queue_app.restored import sources_of
 from storage_app.manifest import key_of, of_video
 from storage_app.models import StorageAccount, VideoStore
@@ -19,7 +19,8 @@ STDOUT = "-"
 
 
 class Command(BaseCommand):
-    """Videos that an older client stored, telling no content, can't be described and are counted."""
+    """Exit code 0; 1: some could not be written, and were told. Videos that an older client stored, telling no content,
+    can't be described and are counted."""
 
     help = "Write the manifests of all videos as JSON Lines; `import_manifest` reads them."
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write, and tell on standard error how many."""
-        written = 0
+        written, failed = 0, 0
         accounts = StorageAccount.objects.in_bulk()
         try:
             with _open(options["output"]) as file:
@@ -37,12 +38,17 @@ class Command(BaseCommand):
                     sources = sources_of(batch)
                     for video in batch:
                         manifest = of_video(video, source=sources.get(key_of(video)), accounts=accounts)
-                        file.write(manifest.as_bytes())
-                        written += 1
+                        try:
+                            file.write(manifest.as_bytes())
+                            written += 1
+                        except ValueError as error:
+                            failed += 1
+                            self.stderr.write(f"{manifest.name}: {error}")
         except OSError as error:
             raise CommandError(f"{options['output']}: {error.strerror}.") from None
         left = VideoStore.objects.filter(stored_file=None).count()
         self.stderr.write(f"{written} videos written{f', {left} without a known content left out' if left else ''}.")
+        end(well=not failed)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from queue_app.failures import Cancelled, Failure
 from queue_app.file_import import Busy, import_file, known_as
 from queue_app.file_keys import DEFAULT_PATTERN, Candidate, NotUnderstood, by_list, by_pattern
 from storage_app.backends.base import StorageError
+from storage_app.models import AccountKind, StorageAccount
 from storage_app.naming import VideoKey
 
 
@@ -50,6 +51,7 @@ class Command(BaseCommand):
         folder = Path(options["folder"])
         if not folder.is_dir():
             raise CommandError(f"{folder} is no folder.")
+        _refuse_storage(folder)
         done: dict[str, list[Any]] = {"imported": [], "known": [], "refused": []}
         try:
             for candidate in _candidates(folder, options):
@@ -98,6 +100,18 @@ class Command(BaseCommand):
     def _refuse(self, candidate: Candidate, why: str, done: dict[str, list[Any]]) -> None:
         done["refused"].append({"file": candidate.name, "reason": why})
         self.stderr.write(f"{candidate.name}: {why}")
+
+
+def _refuse_storage(folder: Path) -> None:
+    """What lies in a local account is a copy already: storing it would find it, and --move then delete it."""
+    asked = folder.resolve()
+    for account in StorageAccount.objects.filter(kind=AccountKind.LOCAL).exclude(root=""):
+        root = Path(account.root).resolve()
+        if asked.is_relative_to(root) or root.is_relative_to(asked):
+            raise CommandError(
+                f"{folder} is a storage account's own folder; use rebuild_store. It is, lies in, or holds {root} of "
+                f"account {account}."
+            )
 
 
 def _candidates(folder: Path, options: dict[str, Any]) -> Iterator[Candidate]:

@@ -39,7 +39,7 @@ class Command(BaseCommand):
                 for video in batch:
                     try:
                         done += refresh(video, actor=ACTOR, source=sources.get(key_of(video))) is not None
-                    except StorageError as error:
+                    except (StorageError, ValueError) as error:  # ValueError: it would be too large
                         failed += 1
                         self.stderr.write(f"{video}: {error}")
         except KeyboardInterrupt:

@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from storage_app.management.subjects import ACTOR, natural
 from storage_app.models import Orphan
-from storage_app.upkeep.reconcile import confirm_orphans, confirmable
+from storage_app.upkeep.reconcile import confirm_orphans, confirmable, needed
 
 
 class Command(BaseCommand):
@@ -42,14 +42,21 @@ class Command(BaseCommand):
             self.stdout.write(_line(orphan, ready=orphan.pk in ready, as_json=options["json"]))
 
     def _confirm(self, ids: list[int], options: dict[str, Any]) -> None:
+        kept = needed(ids)
         number = confirm_orphans(ids, ACTOR)
+        left = len(ids) - number
         if options["json"]:
-            self.stdout.write(json.dumps({"confirmed": number, "left": len(ids) - number}))
+            self.stdout.write(json.dumps({"confirmed": number, "left": left, "needed_for_rebuild": len(kept)}))
             return
         self.stdout.write(f"{number} orphans will be removed.")
-        if number < len(ids):
+        if kept:
             self.stdout.write(
-                f"{len(ids) - number} are left: each must be seen by two reconciliations a day apart, and is"
+                f"{len(kept)} are left: they are manifests of videos that the tables don't know, or lie beside one. Run"
+                " rebuild_store first."
+            )
+        if left > len(kept):
+            self.stdout.write(
+                f"{left - len(kept)} are left: each must be seen by two reconciliations a day apart, and is"
                 " confirmed once."
             )
 
