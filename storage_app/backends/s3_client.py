@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from storage_app.backends.base import StorageAuthError, StorageError
 from storage_app.backends.s3_errors import storage_error
@@ -89,10 +90,10 @@ class Client:
             yield page
 
     def guarded(self, function: Any, *positional: Any, **arguments: Any) -> Any:
-        """What it returns; boto3's exceptions translated."""
+        """What it returns; boto3's exceptions translated, and those that pass through it in the middle of a body."""
         try:
             return function(*positional, **arguments)
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError, HTTPError) as error:
             raise storage_error(error, str(self.bucket), self._secrets) from error
 
     @property
