@@ -34,10 +34,11 @@ CORS = {
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
-# What is served came from strangers: no browser may take it for a page of this site.
+# What is served came from strangers: no browser may take it for a page of this site. The page that a browser makes
+# around a video that is opened by itself has to load it, hence media-src; sandboxed as it is, it needs CORS for that.
 HARMLESS = {
     "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
 }
 _VIDEO = re.compile(r"video/[A-Za-z0-9.+-]+")
 # Short, because a video that is archived again keeps its URL.

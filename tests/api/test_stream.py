@@ -19,7 +19,7 @@ from storage_app.playback.ranges import ByteRange
 from tests.archive import CONTENT, KEY, archive, copy_of, make_account
 
 URL = "/stream/55825/1/animasu/720p"
-CSP = "default-src 'none'; sandbox"
+CSP = "default-src 'none'; media-src 'self'; sandbox"
 SIZE = len(CONTENT)
 
 
