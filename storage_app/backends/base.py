@@ -30,6 +30,10 @@ class StorageFullError(StorageError):
     """The account has no room left."""
 
 
+class FileTooLargeError(StorageFullError):
+    """The account takes no file as large as this one; smaller ones it may."""
+
+
 class StorageRateError(StorageError):
     """The account asks us to slow down. `retry_after` in seconds, if it said for how long."""
 
