@@ -626,6 +626,15 @@ def test_a_few_samples_of_one_hour_say_nothing(operator: Client, tmp_path: Path)
     assert "a day" not in text(operator.get(ACCOUNTS))
 
 
+def test_only_the_last_month_counts(operator: Client, tmp_path: Path) -> None:
+    account = make_account(tmp_path)
+    grow(account)
+    CapacitySample.objects.create(
+        account=account, used_bytes=900 * GB, reserved_bytes=0, files=1, at=now() - timedelta(days=31)
+    )
+    assert "1.9 GB a day" in text(operator.get(ACCOUNTS))
+
+
 def test_the_page_draws_capacity_over_time_with_few_points(operator: Client, tmp_path: Path) -> None:
     grow(make_account(tmp_path), days=89)
     page = operator.get(f"{ACCOUNTS}1/change/").content.decode()

@@ -16,18 +16,20 @@ from typing import Any
 import pytest
 from django.utils.timezone import now
 
+from storage_app.backends import backend_for, hub_place
 from storage_app.backends.base import StoredObject
 from storage_app.backends.local import LocalBackend
+from storage_app.backends.s3 import S3Backend
 from storage_app.models import StorageAccount
 from storage_app.playback import copies
 from storage_app.playback.copies import AsyncBody, Copy, CopyReader, LocalCopy, RemoteCopy
 from storage_app.playback.ranges import ByteRange
-from tests.api.test_stream_accounts import body, desk, get, local_account, s3_account, store
+from tests.api.test_stream_accounts import body, desk, get, hub_account, local_account, s3_account, store
 from tests.archive import CONTENT
 from tests.servers.s3_faults import S3Faults, Stall
 from tests.storage.cases import Desk
 
-__all__ = ["desk", "local_account", "s3_account"]
+__all__ = ["desk", "hub_account", "local_account", "s3_account"]
 SIZE = len(CONTENT)
 WHOLE = ByteRange(0, SIZE)
 
@@ -78,6 +80,18 @@ def read_all(reader: CopyReader) -> bytes:
         return b"".join(iter(reader.read, b""))
     finally:
         reader.close()
+
+
+def test_players_wait_for_a_shorter_time_than_uploads(
+    s3_account: StorageAccount, hub_account: StorageAccount, settings: Any
+) -> None:
+    settings.STORAGE_TIMEOUT = 60
+    bucket, hurried = backend_for(s3_account), backend_for(s3_account, timeout=3)
+    assert isinstance(bucket, S3Backend)
+    assert isinstance(hurried, S3Backend)
+    assert (bucket.bucket.timeout, hurried.bucket.timeout) == (60, 3)
+    assert hurried.bucket.attempts < bucket.bucket.attempts
+    assert (hub_place(hub_account).timeout, hub_place(hub_account, 3).timeout) == (60, 3)
 
 
 def test_an_account_that_is_paused_is_asked_last(
