@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
@@ -20,7 +20,16 @@ from storage_app.admin.account_actions import AccountActions
 from storage_app.admin.account_form import FIELDS, SECRET, AccountForm
 from storage_app.admin.forecast import free_bytes, full_on, used_bytes, with_figures
 from storage_app.admin.plot import capacity_bar
-from storage_app.models import AccountKind, CapacitySample, Orphan, Replica, StorageAccount, StorageTask, VideoStore
+from storage_app.models import (
+    AccountKind,
+    CapacitySample,
+    Orphan,
+    PlacementPolicy,
+    Replica,
+    StorageAccount,
+    StorageTask,
+    VideoStore,
+)
 from storage_app.upkeep.events import record
 
 _TITLES = {AccountKind.LOCAL: "Folder", AccountKind.S3: "Bucket", AccountKind.HUGGINGFACE: "Hugging Face"}
@@ -47,6 +56,14 @@ class StorageAccountAdmin(AccountActions, PlainAdmin[StorageAccount]):
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The form; should it fail, the secret is in no report."""
         return super().changeform_view(request, *args, **kwargs)
+
+    def get_form(
+        self, request: HttpRequest, obj: StorageAccount | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        """Knows whether the user may send the host's own secrets anywhere."""
+        form: Any = super().get_form(request, obj, change, **kwargs)
+        form.may_send_variables = request.user.is_superuser  # Django makes a class for each request
+        return form
 
     def get_fieldsets(self, request: HttpRequest, obj: StorageAccount | None = None) -> Any:
         """Of a new account every kind's fields: admin.css shows those of the kind that is chosen."""
@@ -200,4 +217,18 @@ def _keepers(accounts: Iterable[StorageAccount]) -> list[str]:
         for name, n in rows.annotate(n=Count("id"))
     ]
     videos = VideoStore.objects.filter(hf_account__in=keys, stored_file=None).count()
-    return kept + ([f"{counted(videos, 'video')} of an older client, named by its number."] if videos else [])
+    if videos:
+        kept.append(f"{counted(videos, 'video')} of an older client, named by its number.")
+    return kept + [
+        f"The placement policy for {policy}: it allows no other account, and without any it would allow all. "
+        "Give it another account, or delete it, first."
+        for policy in _only_policies(keys)
+    ]
+
+
+def _only_policies(keys: Sequence[int]) -> QuerySet[PlacementPolicy]:
+    """Those that name these accounts and no others."""
+    chosen = PlacementPolicy.accounts.through.objects
+    others = chosen.exclude(storageaccount__in=keys).values("placementpolicy")
+    named = chosen.filter(storageaccount__in=keys).values("placementpolicy")
+    return PlacementPolicy.objects.filter(pk__in=named).exclude(pk__in=others).order_by("mal_id")

@@ -46,6 +46,9 @@ _TEXT = {"class": "vTextField"}
 class AccountForm(StorageAccountForm):
     """Checks what would otherwise be found out by the first upload."""
 
+    may_send_variables = False
+    """May the user have the value of an environment variable sent to any endpoint? Set for each request."""
+
     index = forms.IntegerField(
         label="Number", min_value=1, max_value=INDEX_MAX,
         help_text="What archived videos name. It never changes, and no other account gets it later.",
@@ -61,15 +64,16 @@ class AccountForm(StorageAccountForm):
     )  # fmt: skip
     endpoint = forms.CharField(
         required=False, widget=forms.TextInput(attrs=_WIDE),
-        help_text="http or https URL of the service; empty for the kind’s own (Amazon, huggingface.co).",
+        help_text="http or https URL of the service; empty for the kind’s own (Amazon, huggingface.co). Only a "
+        "superuser may change it while a variable holds the secret.",
     )  # fmt: skip
     region = forms.CharField(
         required=False, max_length=100, widget=forms.TextInput(attrs=_TEXT), help_text="As the service names it."
     )
     addressing = forms.ChoiceField(required=False, choices=Addressing.choices)
-    encryption = forms.ChoiceField(
-        label="Server-side encryption", required=False,
-        choices=[("", "As the bucket does it"), ("AES256", "AES256"), ("aws:kms", "aws:kms")],
+    encryption = forms.CharField(
+        label="Server-side encryption", required=False, max_length=100, widget=forms.TextInput(attrs=_TEXT),
+        help_text="AES256, aws:kms or aws:kms:KEY with the key’s id (Ceph needs it). Empty: as the bucket does it.",
     )  # fmt: skip
     public_url = forms.CharField(
         label="Public URL", required=False, widget=forms.TextInput(attrs=_WIDE),
@@ -86,7 +90,7 @@ class AccountForm(StorageAccountForm):
     secret_env = forms.CharField(
         label="Or its variable", required=False, widget=forms.TextInput(attrs=_TEXT),
         help_text="An environment variable that holds it on every host, in the place of one kept here: "
-        "HF_TOKEN_…, SPACES_…, AWS_… or STORAGE_….",
+        "HF_TOKEN_…, SPACES_…, AWS_… or STORAGE_…. Only a superuser may have it sent to an endpoint of your own.",
     )  # fmt: skip
     limit_bytes = SizeField(
         label="Limit", required=False,
@@ -157,6 +161,7 @@ class AccountForm(StorageAccountForm):
             self._check(name, check)
         if "new_secret" in mine:
             self._check_secret(cleaned)
+            self._check_variable(cleaned)
         self._check_place(kind, cleaned)
         return cleaned
 
@@ -186,6 +191,19 @@ class AccountForm(StorageAccountForm):
         moved = cleaned.get("endpoint") != self.initial.get("endpoint")
         if kept and moved and not (new or variable or "endpoint" in self.errors):
             self.add_error("new_secret", "Enter it anew: it isn’t sent to another endpoint unasked.")
+
+    def _check_variable(self, cleaned: dict[str, Any]) -> None:
+        """The host's own secrets are not for everybody who may edit accounts: they would be sent to the endpoint."""
+        variable, endpoint = cleaned.get("secret_env") or "", cleaned.get("endpoint") or ""
+        if self.may_send_variables or not variable or {"secret_env", "endpoint"} & set(self.errors):
+            return
+        before = None if self.instance._state.adding else self.instance
+        if endpoint != (before.endpoint.rstrip("/") if before else ""):
+            self.add_error("endpoint", "Only a superuser may send a variable’s secret to another endpoint.")
+        elif endpoint and before and variable != before.secret_env:
+            self.add_error(
+                "secret_env", "Only a superuser may have a variable’s secret sent to an endpoint of its own."
+            )
 
     def _check_place(self, kind: str, cleaned: dict[str, Any]) -> None:
         """No two accounts in one place: they would be one copy."""
@@ -233,10 +251,17 @@ def _access_key(text: str) -> str:
     return text
 
 
+def _encryption(text: str) -> str:
+    if not re.fullmatch(r"AES256|aws:kms(:[\x21-\x7e]+)?", text):
+        raise ValueError("This must be AES256, aws:kms, or aws:kms: with the id of a key behind it.")
+    return text
+
+
 _CHECKS: dict[str, Callable[[str], str]] = {
     "root": _folder,
     "bucket": _bucket,
     "access_key": _access_key,
+    "encryption": _encryption,
     "endpoint": checked_url,
     "public_url": checked_url,
 }

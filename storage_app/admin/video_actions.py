@@ -20,6 +20,8 @@ from storage_app.models import Replica, StoredFile, TaskKind, VideoStore
 from storage_app.upkeep.tasks import ask_for
 
 AT_ONCE = 500
+MORE_CHECKED = "The scrub and the sweep reach all by themselves."
+MORE_DELETED = "For more there are “manage.py delete_video” and retention rules."
 REASON_LENGTH = 500
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ class VideoActions(VideoAdmin):
     @admin.action(description="Delete selected videos…", permissions=["remove"])
     def delete_videos(self, request: HttpRequest, queryset: QuerySet[VideoStore]) -> TemplateResponse | None:
         """Every copy on every account, after a page that says what goes and asks for the reason."""
+        if self._few(request, queryset, MORE_DELETED) is None:
+            return None
         form = DeleteForm(request.POST if request.POST.get("confirmed") == "yes" else None)
         if not form.is_valid():
             return confirmation(
@@ -85,14 +89,14 @@ class VideoActions(VideoAdmin):
         messages.success(request, f"{counted(number, 'video')} deleted; the copies are being removed.")
         return None
 
-    def _few(self, request: HttpRequest, queryset: QuerySet[VideoStore]) -> list[VideoStore] | None:
+    def _few(
+        self, request: HttpRequest, queryset: QuerySet[VideoStore], more: str = MORE_CHECKED
+    ) -> list[VideoStore] | None:
         """The videos, unless they are more than can be asked about in one request."""
         videos = list(queryset.order_by("pk")[: AT_ONCE + 1])
         if len(videos) <= AT_ONCE:
             return videos
-        messages.error(
-            request, f"Choose up to {AT_ONCE} videos at a time. The scrub and the sweep reach all by themselves."
-        )
+        messages.error(request, f"Choose up to {AT_ONCE} videos at a time. {more}")
         return None
 
     def _tell(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -33,6 +34,13 @@ CORS = {
     "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+# What is served came from strangers: no browser may take it for a page of this site. The page that a browser makes
+# around a video that is opened by itself has to load it, hence media-src; sandboxed as it is, it needs CORS for that.
+HARMLESS = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
+}
+_VIDEO = re.compile(r"video/[A-Za-z0-9.+-]+")
 # Short, because a video that is archived again keeps its URL.
 CACHE_CONTROL = "public, max-age=300"
 
@@ -133,7 +141,8 @@ def _serve(request: HttpRequest, video: VideoStore, file: StoredFile, copies: li
         "ETag": f'"{file.sha256}"',
         "Last-Modified": http_date(modified),
         "Cache-Control": CACHE_CONTROL,
-        "Content-Type": file.content_type,
+        "Content-Type": file.content_type if _VIDEO.fullmatch(file.content_type) else "application/octet-stream",
+        **HARMLESS,
     }
     early = get_conditional_response(request, headers["ETag"], modified, HttpResponse(headers=headers))
     if early is not None and early.status_code != 200:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from storage_app.backends.base import (
     ContentMismatchError,
+    FileTooLargeError,
     ObjectMissingError,
     StorageAuthError,
     StorageError,
@@ -105,7 +106,9 @@ def _answered(error: HfHubHTTPError, account: str) -> StorageError:
     status, words = error.response.status_code, _words(error.server_message)
     if isinstance(error, DisabledRepoError):
         return StorageAuthError(f"Hugging Face has disabled the repository of account {account}. Ask its support.")
-    if status in {402, 413, 507} or (status in {400, 403, 422} and _FULL.search(words)):
+    if status == 413:
+        return FileTooLargeError(f"Hugging Face takes no file as large as this one for {account}{_quoted(words)}.")
+    if status in {402, 507} or (status in {400, 403, 422} and _FULL.search(words)):
         return _full(account, words)
     if status in {401, 403}:
         return _refused(error.response, account, words)

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from storage_app.backends.base import (
     ContentMismatchError,
+    FileTooLargeError,
     ObjectMissingError,
     Progress,
     StorageAuthError,
@@ -27,7 +28,7 @@ CHUNK = 1024 * 1024
 TAIL = 64 * 1024
 _FICLONE = 0x40049409  # ioctl_ficlone(2)
 _NOT_IN_THE_KERNEL = {errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY}
-_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
 _REFUSED = {errno.EACCES, errno.EPERM, errno.EROFS}
 NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}
 
@@ -47,6 +48,8 @@ def _translation(root: Path, what: str, error: OSError) -> StorageError:
         return ObjectMissingError(f"{what or 'The object'} is not in {root}.")
     if error.errno in _FULL:
         return StorageFullError(f"{root} has no room for it ({reason}). Free some space; the job goes on by itself.")
+    if error.errno == errno.EFBIG:
+        return FileTooLargeError(f"{root} takes no file as large as this one ({reason}).")
     if error.errno in _REFUSED:
         return StorageAuthError(f"{root} can't be used: {reason}. Check its owner, its permissions and its mount.")
     if error.errno == errno.ENAMETOOLONG:

@@ -16,6 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from storage_app.backends.base import StorageAuthError, StorageError
 from storage_app.backends.s3_errors import storage_error
@@ -37,6 +38,7 @@ class Bucket:
     `endpoint` is empty for Amazon; `addressing` is auto, path or virtual; `encryption` is empty, AES256, aws:kms or
     aws:kms:<id of the key>. Names of repositories begin with `prefix` and a hyphen. What was begun is remembered in
     `memory_folder`, and forgotten after `forget_after`. Files from `part_bytes` on are sent in parts of that size.
+    A request is tried `attempts` times.
     """
 
     endpoint: str
@@ -52,6 +54,7 @@ class Bucket:
     memory_folder: Path
     part_bytes: int = 64 * MIB
     forget_after: timedelta = timedelta(days=7)
+    attempts: int = ATTEMPTS
 
     def __str__(self) -> str:
         host = self.endpoint.rpartition("//")[2].partition("/")[0].rpartition("@")[2]
@@ -87,10 +90,10 @@ class Client:
             yield page
 
     def guarded(self, function: Any, *positional: Any, **arguments: Any) -> Any:
-        """What it returns; boto3's exceptions translated."""
+        """What it returns; boto3's exceptions translated, and those that pass through it in the middle of a body."""
         try:
             return function(*positional, **arguments)
-        except (ClientError, BotoCoreError, ResponseParserError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError, HTTPError) as error:
             raise storage_error(error, str(self.bucket), self._secrets) from error
 
     @property
@@ -125,7 +128,7 @@ def _client(bucket: Bucket, _pid: int) -> Any:
         read_timeout=bucket.timeout,
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
-        retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        retries={"total_max_attempts": bucket.attempts, "mode": "standard"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         ignore_configured_endpoint_urls=True,

@@ -21,6 +21,7 @@ from botocore.parsers import ResponseParserError
 
 from storage_app.backends.base import (
     ContentMismatchError,
+    FileTooLargeError,
     ObjectMissingError,
     StorageAuthError,
     StorageError,
@@ -55,7 +56,7 @@ Said = tuple[type[StorageError], str]
 AUTH: Said = (StorageAuthError, "it refuses our key or what the key may do. Check the key and its permissions")
 REGION: Said = (StorageAuthError, "the bucket lies in another region. Set the account's region")
 FULL: Said = (StorageFullError, "it has no room left, or its quota is used up. Free some space or raise the quota")
-TOO_LARGE: Said = (StorageFullError, "it doesn't take a file as large as this one")
+TOO_LARGE: Said = (FileTooLargeError, "it doesn't take a file as large as this one")
 RATE: Said = (StorageRateError, "it asks us to slow down")
 BUSY: Said = (StorageUnavailableError, "it is busy or out of order. The job tries again by itself")
 NO_BUCKET: Said = (StorageUnavailableError, "the bucket does not exist. `manage.py ensure_bucket` creates it")

@@ -6,17 +6,22 @@ import asyncio
 import logging
 import os
 import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
 from storage_app.backends.base import Backend, ContentMismatchError, StorageError
 from storage_app.backends.local import LocalBackend
+from storage_app.playback import known
 from storage_app.playback.ranges import ByteRange
+from storage_app.playback.threads import SilentError, in_time, of_viewers
 
 CHUNK_BYTES = 512 * 1024
+OPENING_SECONDS = 10.0
+"""In which an account elsewhere has to send its first bytes, for a viewer waits for them."""
+READING_SECONDS = 30.0
+"""In which it has to send some more."""
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +43,14 @@ class Source(Protocol):
 class Copy(Protocol):
     """One copy of a file. `str()` of it names it to operators."""
 
+    @property
+    def key(self) -> Hashable:
+        """The same for the same copy."""
+
+    @property
+    def remote(self) -> bool:
+        """Does it lie on an account elsewhere?"""
+
     def present(self, size: int) -> bool:
         """Does it seem to be there with `size` bytes? As far as this host can tell without connecting to anybody."""
 
@@ -56,6 +69,16 @@ class LocalCopy:
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def key(self) -> Hashable:
+        """See Copy.key."""
+        return self.backend.root, self.repo, self.path
+
+    @property
+    def remote(self) -> bool:
+        """See Copy.remote."""
+        return False
 
     def present(self, size: int) -> bool:
         """See Copy.present."""
@@ -91,18 +114,31 @@ class RemoteCopy:
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def key(self) -> Hashable:
+        """See Copy.key."""
+        return self.replica
+
+    @property
+    def remote(self) -> bool:
+        """See Copy.remote."""
+        return True
+
     def present(self, size: int) -> bool:
         """True: who wants to know better opens it."""
         return True
 
     def open(self, wanted: ByteRange, size: int) -> Source:
         """See Copy.open. What the account says of the object is asked for first, and believed for five minutes."""
+        return in_time(OPENING_SECONDS, lambda: self._open(wanted, size), _Pieces.close)
+
+    def _open(self, wanted: ByteRange, size: int) -> _Pieces:
         backend = self.connect()
-        if not _known.is_good(self.replica):
+        if not known.is_good(self.key):
             found = backend.stat(self.repo, self.path)
             if found.size != size or found.sha256 not in {None, self.sha256}:
                 raise ContentMismatchError(f"The account has something else there, of {found.size} bytes.")
-            _known.good(self.replica)
+            known.good(self.key)
         return _Pieces(backend.open(self.repo, self.path, wanted.start, wanted.stop))
 
 
@@ -116,52 +152,43 @@ class _Pieces:
     def read(self, length: int) -> bytes:
         """See Source.read."""
         while not self._rest:
-            try:
-                self._rest = memoryview(next(self._pieces))
-            except StopIteration:
+            piece = self._next()
+            if piece is None:
                 return b""
-        piece, self._rest = self._rest[:length], self._rest[length:]
-        return bytes(piece)
+            self._rest = memoryview(piece)
+        taken, self._rest = self._rest[:length], self._rest[length:]
+        return bytes(taken)
+
+    def _next(self) -> bytes | None:
+        """The next piece; None at the end. One that hangs is left to itself, and closed when it comes back."""
+        pieces = self._pieces
+        try:
+            return in_time(READING_SECONDS, lambda: next(pieces, None), lambda _: _close(pieces))
+        except SilentError:
+            self._pieces = iter(())
+            raise
 
     def close(self) -> None:
         """Ends the connection: backends send from generators, which let go of it then."""
         self._rest = memoryview(b"")
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            close()
+        _close(self._pieces)
 
 
-class _Known:
-    """Copies that were found to be as they should a moment ago: seeking in a video opens its copy again and again."""
-
-    _SECONDS = 300.0
-    _MOST = 10_000
-
-    def __init__(self) -> None:
-        self._until: dict[UUID, float] = {}
-
-    def is_good(self, replica: UUID) -> bool:
-        """Was it, in the last five minutes?"""
-        return self._until.get(replica, 0.0) > time.monotonic()
-
-    def good(self, replica: UUID) -> None:
-        """It is."""
-        if len(self._until) >= self._MOST:
-            self._until.clear()
-        self._until[replica] = time.monotonic() + self._SECONDS
-
-
-_known = _Known()
+def _close(pieces: Iterator[bytes]) -> None:
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        close()
 
 
 class CopyReader:
     """Reads `wanted` from the first of `copies` that holds a file of `size` bytes. Raises NoCopyLeft.
 
+    Those that have failed in the last minute are tried after the others.
     It may be closed by one thread while another one reads: then the copy is let go of when that has come back.
     """
 
     def __init__(self, copies: Sequence[Copy], size: int, wanted: ByteRange) -> None:
-        self._copies = iter(copies)
+        self._copies = iter(sorted(copies, key=lambda copy: known.has_failed(copy.key)))
         self._size = size
         self._position = wanted.start
         self._stop = wanted.stop
@@ -170,6 +197,11 @@ class CopyReader:
         self.closed = False
         """Has the copy been let go of?"""
         self._copy, self._source = self._next_copy()
+
+    @property
+    def remote(self) -> bool:
+        """Does the copy that is being read lie on an account elsewhere?"""
+        return self._copy.remote
 
     def read(self) -> bytes:
         """The next piece; empty at the end, and once it is closed. Raises NoCopyLeft."""
@@ -196,6 +228,7 @@ class CopyReader:
             if piece:
                 self._position += len(piece)
                 return piece
+            known.failed(self._copy.key)
             self._source.close()
             self._copy, self._source = self._next_copy()
         return b""
@@ -215,6 +248,7 @@ class CopyReader:
             try:
                 return copy, copy.open(ByteRange(self._position, self._stop), self._size)
             except (OSError, StorageError) as error:
+                known.failed(copy.key)
                 _left_out(copy, error)
         raise NoCopyLeft
 
@@ -253,8 +287,9 @@ class AsyncBody:
         self._reader = reader
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        loop = asyncio.get_running_loop()
         try:
-            while piece := await asyncio.to_thread(self._reader.read):
+            while piece := await loop.run_in_executor(of_viewers(self._reader.remote), self._reader.read):
                 yield piece
         finally:
             self.close()

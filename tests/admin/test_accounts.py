@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.contrib.messages.storage.base import BaseStorage
 from django.core.management import CommandError, call_command
 from django.test import Client, RequestFactory
@@ -24,6 +24,7 @@ from storage_app.admin.account import StorageAccountAdmin
 from storage_app.credentials import seal, secret_of
 from storage_app.models import (
     CapacitySample,
+    PlacementPolicy,
     Replica,
     Reservation,
     StorageAccount,
@@ -113,6 +114,9 @@ def test_a_secret_may_be_named_instead(operator: Client, monkeypatch: pytest.Mon
         (BUCKET, {"endpoint": "https://"}, "endpoint"),
         (BUCKET, {"public_url": "javascript:alert(1)"}, "public_url"),
         (BUCKET, {"encryption": "rot13"}, "encryption"),
+        (BUCKET, {"encryption": "aws:kms:"}, "encryption"),
+        (BUCKET, {"encryption": "aws:kms:a key"}, "encryption"),
+        (BUCKET, {"encryption": "aws:kms:" + "k" * 100}, "encryption"),
         (BUCKET, {"secret_env": "AWS_SECRET_ACCESS_KEY"}, "secret_env"),
         (HUB, {"new_secret": ""}, "new_secret"),
         (HUB, {"new_secret": "", "secret_env": "SECRET_KEY"}, "secret_env"),
@@ -127,6 +131,63 @@ def test_what_could_not_work_is_refused_at_its_field(
     answer = operator.post(f"{ACCOUNTS}add/", {**form, **changes})
     assert list(errors(answer)) == [field]
     assert SECRET not in answer.content.decode()
+
+
+@pytest.mark.parametrize("method", ["", "AES256", "aws:kms", "aws:kms:arn:aws:kms:eu-west-1:111122223333:key/1234-ab"])
+def test_every_encryption_that_a_bucket_knows_is_taken(operator: Client, method: str) -> None:
+    assert operator.post(f"{ACCOUNTS}add/", {**BUCKET, "encryption": method}).status_code == 302
+    assert StorageAccount.objects.get().encryption == method
+
+
+@pytest.fixture
+def keeper(client: Client, db: None) -> Client:
+    """Logged in, with every permission on storage, but not a superuser."""
+    user = User.objects.create_user("keeper", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(content_type__app_label="storage_app"))
+    client.force_login(user)
+    return client
+
+
+VARIABLE = {**HUB, "new_secret": "", "secret_env": "HF_TOKEN_STORAGE_3"}
+EVIL = "http://evil.example"
+
+
+@pytest.mark.parametrize(
+    ("columns", "changes", "field"),
+    [
+        (None, {"endpoint": EVIL}, "endpoint"),
+        ({"secret_env": "HF_TOKEN_STORAGE_3"}, {"endpoint": EVIL}, "endpoint"),
+        ({"secret_env": "HF_TOKEN_STORAGE_3", "endpoint": "https://hub.example"}, {"endpoint": EVIL}, "endpoint"),
+        ({"secret_env": "HF_TOKEN_STORAGE_3", "endpoint": "https://hub.example"}, {}, "endpoint"),
+        ({"endpoint": EVIL, "secret": "sealed"}, {"endpoint": EVIL}, "secret_env"),
+        ({"secret_env": "HF_TOKEN_STORAGE_4", "endpoint": EVIL}, {"endpoint": EVIL}, "secret_env"),
+    ],
+)
+def test_only_a_superuser_sends_a_variables_secret_anywhere(
+    keeper: Client, operator: Client, columns: dict[str, str] | None, changes: dict[str, str], field: str
+) -> None:
+    url = f"{ACCOUNTS}add/"
+    if columns is not None:
+        StorageAccount.objects.create(index=3, kind="huggingface", username="user3", **columns)
+        url = f"{ACCOUNTS}3/change/"
+    before = list(StorageAccount.objects.values())
+    answer = keeper.post(url, {**VARIABLE, **changes})
+    assert list(errors(answer)) == [field]
+    assert "Only a superuser" in errors(answer)[field][0]
+    assert list(StorageAccount.objects.values()) == before
+    assert operator.post(url, {**VARIABLE, **changes}).status_code == 302
+    assert StorageAccount.objects.get().endpoint == changes.get("endpoint", "")
+
+
+def test_others_may_do_everything_else_with_a_variable(keeper: Client) -> None:
+    assert keeper.post(f"{ACCOUNTS}add/", VARIABLE).status_code == 302
+    StorageAccount.objects.update(endpoint="https://hub.example/")
+    same = {**VARIABLE, "endpoint": "https://hub.example/", "limit_bytes": "1 GB"}
+    assert keeper.post(f"{ACCOUNTS}3/change/", same).status_code == 302
+    assert StorageAccount.objects.get().limit_bytes == GB
+    own = {**HUB, "endpoint": EVIL, "secret_env": ""}
+    assert keeper.post(f"{ACCOUNTS}3/change/", own).status_code == 302
+    assert secret_of(StorageAccount.objects.get()) == SECRET
 
 
 def test_what_a_kind_does_not_know_is_dropped(operator: Client) -> None:
@@ -478,6 +539,25 @@ def test_an_account_that_an_older_clients_video_names_is_not_deleted(operator: C
     assert StorageAccount.objects.exists()
 
 
+def test_a_policys_only_account_is_not_deleted(operator: Client, tmp_path: Path) -> None:
+    accounts = [make_account(tmp_path, index) for index in (1, 2, 3)]
+    only, both = PlacementPolicy.objects.create(mal_id=55825), PlacementPolicy.objects.create(mal_id=1)
+    only.accounts.set(accounts[:1])
+    both.accounts.set(accounts[:2])
+    PlacementPolicy.objects.create(mal_id=2)
+    page = text(operator.get(f"{ACCOUNTS}1/delete/"))
+    assert "The placement policy for work 55825: it allows no other account" in page
+    assert "work 1:" not in page
+    assert "work 2:" not in page
+    operator.post(f"{ACCOUNTS}1/delete/", {"post": "yes"})
+    act(operator, ACCOUNTS, "delete_selected", accounts[:2], post="yes")
+    assert StorageAccount.objects.count() == 3
+    only.delete()
+    operator.post(f"{ACCOUNTS}1/delete/", {"post": "yes"})
+    assert list(both.accounts.all()) == accounts[1:2]
+    assert not StorageAccount.objects.filter(pk=1).exists()
+
+
 def test_deleting_an_account_does_not_list_its_measurements(
     operator: Client, tmp_path: Path, django_assert_max_num_queries: Any
 ) -> None:
@@ -544,6 +624,15 @@ def test_a_few_samples_of_one_hour_say_nothing(operator: Client, tmp_path: Path)
     grow(account, days=1)
     CapacitySample.objects.filter(at__lt=now() - timedelta(hours=2)).delete()
     assert "a day" not in text(operator.get(ACCOUNTS))
+
+
+def test_only_the_last_month_counts(operator: Client, tmp_path: Path) -> None:
+    account = make_account(tmp_path)
+    grow(account)
+    CapacitySample.objects.create(
+        account=account, used_bytes=900 * GB, reserved_bytes=0, files=1, at=now() - timedelta(days=31)
+    )
+    assert "1.9 GB a day" in text(operator.get(ACCOUNTS))
 
 
 def test_the_page_draws_capacity_over_time_with_few_points(operator: Client, tmp_path: Path) -> None:

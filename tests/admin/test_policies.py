@@ -373,6 +373,18 @@ def test_deleting_videos_asks_first_and_says_what_goes(operator: Client, account
     assert VideoStore.objects.count() == 3
 
 
+@pytest.mark.parametrize("confirmed", [{}, {"confirmed": "yes", "reason": "All."}])
+def test_more_videos_than_one_request_can_bear_are_not_deleted(
+    operator: Client, accounts: list[StorageAccount], monkeypatch: pytest.MonkeyPatch, confirmed: dict[str, str]
+) -> None:
+    monkeypatch.setattr("storage_app.admin.video_actions.AT_ONCE", 1)
+    videos = [archive(KEY, accounts), archive(VideoKey(1, 2, "p", None), accounts, content=b"x" * 10)]
+    [told] = messages(act(operator, STORE, "delete_videos", videos, **confirmed))
+    assert told.startswith("Choose up to 1 videos at a time.")
+    assert "manage.py delete_video" in told
+    assert VideoStore.objects.count() == 2
+
+
 def test_deleted_videos_leave_a_tombstone_and_a_log_entry(operator: Client, accounts: list[StorageAccount]) -> None:
     pytest.importorskip("storage_app.deletion")
     video, kept = archive(KEY, accounts), archive(VideoKey(1, 2, "p", None), accounts, content=b"x" * 10)

@@ -12,13 +12,14 @@ from django.test import AsyncClient, Client
 
 from queue_app.queue import enqueue_video
 from storage_app.backends.local import LocalBackend
-from storage_app.models import Replica, StorageAccount, VideoStore
+from storage_app.models import Replica, StorageAccount, StoredFile, VideoStore
 from storage_app.naming import VideoKey
 from storage_app.playback.copies import AsyncBody, CopyReader, LocalCopy, NoCopyLeft
 from storage_app.playback.ranges import ByteRange
 from tests.archive import CONTENT, KEY, archive, copy_of, make_account
 
 URL = "/stream/55825/1/animasu/720p"
+CSP = "default-src 'none'; media-src 'self'; sandbox"
 SIZE = len(CONTENT)
 
 
@@ -235,6 +236,31 @@ def test_a_copy_whose_disk_is_not_mounted_is_passed_over(video: VideoStore, acco
     root.mkdir()
     assert body(get()) == CONTENT
     assert get(method="head").status_code == 200
+
+
+# --- Strangers' content ---
+
+
+@pytest.mark.parametrize(
+    ("stored", "served"),
+    [
+        ("video/mp4", "video/mp4"),
+        ("video/x-matroska", "video/x-matroska"),
+        ("text/html", "application/octet-stream"),
+        ("image/svg+xml", "application/octet-stream"),
+        ("video/mp4, text/html", "application/octet-stream"),
+        ("video/mp4\n", "application/octet-stream"),
+        ("text/html\r\nSet-Cookie: a=b", "application/octet-stream"),
+        ("", "application/octet-stream"),
+    ],
+)
+def test_nothing_is_served_that_a_browser_would_run(video: VideoStore, stored: str, served: str) -> None:
+    StoredFile.objects.update(content_type=stored)
+    for answer in (get(), get(method="head"), get(Range="bytes=5-9")):
+        assert answer["Content-Type"] == served
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        assert answer["Content-Security-Policy"] == CSP
+    assert body(get()) == CONTENT
 
 
 # --- Under ASGI ---

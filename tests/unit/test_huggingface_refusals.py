@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from storage_app.backends.base import (
+    FileTooLargeError,
     StorageAuthError,
     StorageError,
     StorageFullError,
@@ -104,6 +105,13 @@ def test_a_quota_that_is_hit_in_the_middle_is_one(hub: Hub, tmp_path: Path, way:
         put(backend, file)
     put(backend, file)
     assert hub.sha256("ann", REPO, PATH) == file.sha256
+
+
+def test_a_file_that_is_too_large_leaves_room_for_smaller_ones(hub: Hub, tmp_path: Path) -> None:
+    backend, file = ready(hub, tmp_path, "lfs"), file_of(tmp_path, random_bytes(50_000))
+    hub.misbehave("commit", Refuse(code=413, message="Payload too large"))
+    with pytest.raises(FileTooLargeError, match=r"as large as this one.*Payload too large"):
+        put(backend, file)
 
 
 def test_the_reason_that_the_chunk_store_keeps_to_itself_is_found(hub: Hub, tmp_path: Path) -> None:

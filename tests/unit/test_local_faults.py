@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from storage_app.backends.base import (
+    FileTooLargeError,
     FileToPut,
     ObjectMissingError,
     StorageError,
@@ -185,6 +187,16 @@ def test_a_full_disk_is_said_to_be_full(root: Path, file: FileToPut) -> None:
     said = on_a_disk("rw", root, file.source)
     assert said.startswith("StorageFullError")
     assert "Free some space" in said
+
+
+def test_a_file_beyond_the_limit_of_the_disk_is_too_large(backend: LocalBackend, file: FileToPut) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1024 * 1024, hard))
+    try:
+        with pytest.raises(FileTooLargeError, match="no file as large"):
+            put(backend, file)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_that_just_fits_is_stored(root: Path, desk: Desk) -> None:

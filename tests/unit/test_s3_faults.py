@@ -12,6 +12,7 @@ import pytest
 
 from storage_app.backends.base import (
     ContentMismatchError,
+    FileTooLargeError,
     ObjectMissingError,
     StorageAuthError,
     StorageError,
@@ -34,7 +35,8 @@ REFUSALS = [
     (400, "ExpiredToken", StorageAuthError),
     (400, "AuthorizationHeaderMalformed", StorageAuthError),
     (403, "QuotaExceeded", StorageFullError),
-    (400, "EntityTooLarge", StorageFullError),
+    (400, "EntityTooLarge", FileTooLargeError),
+    (413, "", FileTooLargeError),
     (507, "InsufficientStorage", StorageFullError),
     (507, "XMinioStorageFull", StorageFullError),
     (503, "SlowDown", StorageRateError),

@@ -1,55 +1,18 @@
-"""How full accounts are, and when they will be full."""
+"""How full accounts are, and what follows from it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 from django.utils.timezone import now
 
 from queue_app import tasks as chores
-from storage_app.capacity import Sample, full_on, growth_per_day
 from storage_app.models import CapacitySample, Reservation, StorageAccount, StorageEvent, StorageTask, TaskKind
 from storage_app.upkeep.measure import measure_all
 from storage_app.upkeep.tasks import pause
 from tests.upkeep.conftest import due, events, videos
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def history(*used: int, hours: float = 24) -> list[Sample]:
-    return [Sample(START + timedelta(hours=hours * number), size) for number, size in enumerate(used)]
-
-
-def test_even_growth_is_told_exactly() -> None:
-    assert growth_per_day(history(100, 200, 300, 400)) == pytest.approx(100)
-
-
-def test_an_account_that_shrinks_is_never_full() -> None:
-    samples = history(400, 300, 200)
-    assert growth_per_day(samples) == pytest.approx(-100)
-    assert full_on(samples, 100, START) is None
-
-
-def test_only_the_last_month_counts() -> None:
-    samples = history(*[10_000] * 40, *range(10_000, 10_310, 10))
-    assert growth_per_day(samples) == pytest.approx(10)
-
-
-@pytest.mark.parametrize("samples", [[], history(5), history(5, 9, hours=1)], ids=["none", "one", "an hour"])
-def test_a_short_history_says_nothing(samples: list[Sample]) -> None:
-    assert growth_per_day(samples) is None
-    assert full_on(samples, 100, START) is None
-
-
-@pytest.mark.parametrize(("free", "day"), [(500, START + timedelta(days=5)), (0, START), (None, None), (10**9, None)])
-def test_the_day_on_which_it_is_full(free: int | None, day: datetime | None) -> None:
-    assert full_on(history(100, 200, 300), free, START) == day
-
-
-def test_the_order_of_samples_does_not_matter() -> None:
-    assert growth_per_day(reversed(history(100, 200, 400))) == growth_per_day(history(100, 200, 400))
 
 
 @pytest.mark.django_db(transaction=True)
