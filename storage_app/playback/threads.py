@@ -21,12 +21,12 @@ class SilentError(StorageUnavailableError):
 
 def of_viewers(remote: bool) -> ThreadPoolExecutor:
     """For viewers of copies on this host, or of copies elsewhere: an account that hangs delays no local file."""
-    return _pool("remote" if remote else "local")
+    return pool("remote" if remote else "local")
 
 
 def in_time(seconds: float, work: Callable[[], T], late: Callable[[T], object]) -> T:
     """What `work` returns. Raises SilentError after so many seconds; `late` then gets what comes all the same."""
-    task = _pool("accounts").submit(work)
+    task = pool("accounts").submit(work)
     wait([task], seconds)
     if task.done():
         return task.result()
@@ -41,5 +41,6 @@ def _came_late(late: Callable[[T], object], task: Future[T]) -> None:
 
 
 @functools.cache
-def _pool(name: str) -> ThreadPoolExecutor:
+def pool(name: str) -> ThreadPoolExecutor:
+    """The pool of this name; made when it is first asked for."""
     return ThreadPoolExecutor(THREADS, thread_name_prefix=f"playback-{name}")
