@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from storage_app.backends import backend_for
-from storage_app.backends.base import Backend, FileToPut, StorageError, StoredObject
+from storage_app.backends.base import (
+    Backend,
+    ContentMismatchError,
+    FileToPut,
+    ObjectMissingError,
+    StorageError,
+    StoredObject,
+)
 from storage_app.backends.local import LocalBackend
 from storage_app.models import Replica, StorageAccount, StoredFile, TaskKind
 from storage_app.upkeep.events import record
@@ -37,6 +44,9 @@ class Sources:
                 continue
             try:
                 stored = target.copy_from(backend_for(replica.account), to_put(self.file, self._folder / "unread"))
+            except (ContentMismatchError, ObjectMissingError) as error:
+                self._ask_for_a_look(replica, str(error))
+                continue
             except StorageError:
                 continue  # what is wrong with either account shows when the bytes go through here
             if stored is not None:
@@ -86,9 +96,12 @@ class Sources:
 
     def _report(self, bad: list[tuple[Replica, Finding]]) -> None:
         for replica, found in bad:
-            # It is read once more by its own task, which sees to it that a good one is left.
-            text = f"Read as the source of a new copy: {found.text}."
-            ask_for(TaskKind.VERIFY, stored_file=self.file, account=replica.account, reason=text)
+            self._ask_for_a_look(replica, f"{found.text}.")
+
+    def _ask_for_a_look(self, replica: Replica, why: str) -> None:
+        """It is read once more by its own task, which sees to it that a good one is left."""
+        reason = f"Read as the source of a new copy: {why}"
+        ask_for(TaskKind.VERIFY, stored_file=self.file, account=replica.account, reason=reason)
 
     def _nothing_good(self, bad: list[tuple[Replica, Finding]]) -> NeedsPerson:
         where = "; ".join(f"on account {replica.account} {found.text}" for replica, found in bad) or "there is no copy"

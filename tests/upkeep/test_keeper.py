@@ -104,7 +104,7 @@ def test_a_keeper_that_is_stopped_hands_its_task_back(
     keeper.send_signal(signal.SIGTERM)
     assert keeper.wait(20) == 0
     task = StorageTask.objects.get()
-    assert (task.lease_token, task.worker_id, task.attempts) == (None, "", 0)
+    assert (task.lease_token, task.worker_id, task.attempts) == (None, "", 0), task.error_message
 
 
 def test_an_idle_keeper_stops_at_once(

@@ -120,7 +120,7 @@ def test_a_large_loss_is_accepted_when_an_operator_says_so(
     run(0, "reconcile", "--account", "1", "--accept-loss")
     assert Replica.objects.filter(account=1).count() == 0
     due()
-    assert Replica.objects.filter(account=1).count() == 10
+    assert {(episode, 1) for episode in range(1, 11)} <= copies()
 
 
 def test_a_loss_is_accepted_for_one_account_only(ten: list[VideoStore]) -> None:
