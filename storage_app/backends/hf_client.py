@@ -101,6 +101,7 @@ class HubClient:
         import httpx2
         from huggingface_hub.errors import HfHubHTTPError
 
+        started = time.monotonic()
         for wait in (*WAITS[:2], None):
             try:
                 return request()
@@ -108,7 +109,8 @@ class HubClient:
                 if wait is None or not may_pass(error.response):
                     raise
             except httpx2.TransportError:
-                if wait is None:
+                # Some of the client's requests have tried for long themselves.
+                if wait is None or time.monotonic() - started > PATIENCE:
                     raise
             time.sleep(wait)
         raise AssertionError

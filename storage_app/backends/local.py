@@ -42,6 +42,7 @@ from storage_app.backends.local_files import (
     is_object,
     open_regular,
     prune,
+    require_root,
     sync_folder,
     translated,
     walk,
@@ -176,18 +177,7 @@ class LocalBackend:
         return None
 
     def _ready(self) -> None:
-        """Raises StorageUnavailableError when the folder of an account in use is missing or empty."""
-        if not self.in_use:
-            return
-        try:
-            if entries(self.root):
-                return
-            state = "is empty"
-        except FileNotFoundError:
-            state = "is missing"
-        except OSError:
-            return  # whatever it is, the operation itself meets it and says it
-        raise StorageUnavailableError(f"{self.root} {state}, though it should hold copies. Is its disk mounted?")
+        require_root(self.root, in_use=self.in_use)
 
     @contextmanager
     def _errors(self, what: str = "") -> Iterator[None]:

@@ -220,3 +220,20 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def require_root(root: Path, *, in_use: bool) -> None:
+    """Raises StorageUnavailableError when the folder is none, or is missing or empty though it should hold copies."""
+    if root.exists() and not root.is_dir():
+        raise StorageUnavailableError(f"{root} is not a folder. Look at what lies there.")
+    if not in_use:
+        return
+    try:
+        if entries(root):
+            return
+        state = "is empty"
+    except FileNotFoundError:
+        state = "is missing"
+    except OSError:
+        return  # whatever it is, the operation itself meets it and says it
+    raise StorageUnavailableError(f"{root} {state}, though it should hold copies. Is its disk mounted?")
