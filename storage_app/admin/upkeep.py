@@ -220,7 +220,8 @@ class OrphanAdmin(SteeredAdmin):
         if left := chosen - number:
             messages.warning(
                 request,
-                f"{counted(left, 'orphan')} skipped: confirmed or gone already, or not seen for long enough yet.",
+                f"{counted(left, 'orphan')} skipped: confirmed or gone already, not seen for long enough yet, or needed "
+                "by manage.py rebuild_store, which comes first.",
             )
         return None
 
