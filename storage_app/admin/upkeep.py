@@ -220,8 +220,8 @@ class OrphanAdmin(SteeredAdmin):
         if left := chosen - number:
             messages.warning(
                 request,
-                f"{counted(left, 'orphan')} skipped: confirmed or gone already, not seen for long enough yet, or needed "
-                "by manage.py rebuild_store, which comes first.",
+                f"{counted(left, 'orphan')} skipped: confirmed or gone already, not seen for long enough yet, or "
+                "needed by manage.py rebuild_store, which comes first.",
             )
         return None
 

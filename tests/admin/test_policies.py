@@ -229,8 +229,8 @@ def test_confirmed_orphans_say_by_whom(operator: Client, accounts: list[StorageA
     answer = act(operator, ORPHANS, "confirm_removal", [first, second], confirmed="yes")
     assert messages(answer) == [
         "1 orphan confirmed: removed once looked at again.",
-        "1 orphan skipped: confirmed or gone already, not seen for long enough yet, or needed by manage.py rebuild_store,"
-        " which comes first.",
+        "1 orphan skipped: confirmed or gone already, not seen for long enough yet, or needed by manage.py "
+        "rebuild_store, which comes first.",
     ]  # fmt: skip
     assert set(Orphan.objects.exclude(confirmed_at=None).values_list("pk", "confirmed_by")) == {
         (first.pk, "admin"), (second.pk, "admin"),
