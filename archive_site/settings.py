@@ -79,6 +79,7 @@ WORKER_ID = env.text("WORKER_ID")
 MAX_CONCURRENT = env.integer("MAX_CONCURRENT", 2, minimum=1, maximum=64)
 POLL_INTERVAL = env.integer("POLL_INTERVAL", 10_000, minimum=100) / 1000  # given in milliseconds, kept in seconds
 LEASE_SECONDS = env.integer("LEASE_SECONDS", 30, minimum=5)
+KEEPER = env.boolean("KEEPER", default=True)
 SHUTDOWN_GRACE = env.number("SHUTDOWN_GRACE", 10.0)
 
 # --- History: days that it is kept; ended jobs for ever with 0 --------------------------------------------------------

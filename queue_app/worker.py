@@ -43,7 +43,8 @@ class ArchiveWorker:
     def __init__(self, worker_id: str) -> None:
         self.id = worker_id
         lanes = [LaneProcess(lane, worker_id) for lane in (*Lane.values, CHORES)]
-        self.lanes: list[LaneProcess | KeeperProcess] = [*lanes, KeeperProcess(worker_id)]
+        keeper = [KeeperProcess(worker_id)] if settings.KEEPER else []
+        self.lanes: list[LaneProcess | KeeperProcess] = [*lanes, *keeper]
         self._stop = threading.Event()
         self._signals = 0
         self._heartbeat_at = 0.0

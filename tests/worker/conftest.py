@@ -125,6 +125,7 @@ def base_environment(origin: Origin) -> dict[str, str]:
         "FETCH_ALLOW_HOSTS": f"{host}:{port}",
         "HF_FILE_SALT": HF_FILE_SALT,
         "PUBLIC_URL": "https://archive.example",
+        "KEEPER": "false",  # one process less to start; who needs it says so
         "SHUTDOWN_GRACE": "5",
         "LEASE_SECONDS": "5",
         "POLL_INTERVAL": "500",

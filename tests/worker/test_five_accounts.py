@@ -50,7 +50,7 @@ def test_ready_with_two_of_five_and_healed_when_the_others_return(
 ) -> None:
     source = videos.mp4
     job = add(origin.put("/v.mp4", source.read_bytes()))
-    start_worker(STORAGE_TIMEOUT="10")
+    start_worker(STORAGE_TIMEOUT="10", KEEPER="true")
     assert finished(job).status == "ready", job.error_message
     video = VideoStore.objects.select_related("stored_file").get()
     assert video.stored_file is not None
