@@ -48,9 +48,13 @@ class Pages:
         return {path.name for path in self.folder.iterdir()}
 
 
+SERVERS = {"postgres", "ceph-mon", "ceph-osd", "radosgw"}
+"""Of the test session."""
+
+
 def children() -> list[psutil.Process]:
-    """The processes that this one has started and that still run, of all generations, but for the test database."""
-    return [child for child in psutil.Process(os.getpid()).children(recursive=True) if child.name() != "postgres"]
+    """The processes that this one has started and that still run, of all generations, but for the session's servers."""
+    return [child for child in psutil.Process(os.getpid()).children(recursive=True) if child.name() not in SERVERS]
 
 
 def naming(folder: Path) -> Iterator[psutil.Process]:

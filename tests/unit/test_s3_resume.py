@@ -147,7 +147,8 @@ def test_a_part_with_other_bytes_is_sent_again(s3_bucket: Bucket, s3_faults: S3F
         backend.client.call("upload_part", **about, Body=bytes(PART))
     before = s3_faults.sent("UploadPart")
     put(backend, file)
-    assert s3_faults.sent("UploadPart") - before == SIZE
+    # The last and smallest part may have arrived, whole, before the first attempt ended.
+    assert s3_faults.sent("UploadPart") - before in {SIZE, SIZE - SIZE % PART}
     assert read(backend) == file.source.read_bytes()
 
 

@@ -285,7 +285,7 @@ def test_beside_every_video_lies_its_manifest_also_where_the_content_is_shared(
         facts = json.loads((Path(accounts[1].root) / file.repo / file.path).read_bytes())
         assert video.stored_file is not None
         assert (facts["schema"], facts["file"]["sha256"]) == (1, video.stored_file.sha256)
-        assert (facts["file"]["path"], facts["video"]["episode"]) == (video.stored_file.path, video.episode)
+        assert (facts["file"]["path"], facts["key"]["episode"]) == (video.stored_file.path, video.episode)
 
 
 @contextmanager
