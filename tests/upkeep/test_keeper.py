@@ -103,7 +103,7 @@ def test_a_keeper_that_is_stopped_hands_its_task_back(
     eventually(held)
     keeper.send_signal(signal.SIGTERM)
     assert keeper.wait(20) == 0
-    task = StorageTask.objects.get()
+    task = StorageTask.objects.get(kind=TaskKind.REPLICATE, stored_file=file_of(slow_source))
     assert (task.lease_token, task.worker_id, task.attempts) == (None, "", 0), task.error_message
 
 
@@ -148,7 +148,7 @@ def test_a_worker_keeps_a_keeper_running(
     start_worker: StartWorker, accounts: list[StorageAccount], tmp_path: Path
 ) -> None:
     videos(accounts[:1], 2)
-    worker = start_worker()
+    worker = start_worker(KEEPER="true")
 
     def keepers() -> list[psutil.Process]:
         children = psutil.Process(worker.process.pid).children()
