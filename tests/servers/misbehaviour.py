@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 FOREVER = 1_000_000_000
 
@@ -118,3 +120,14 @@ class Needs(Misbehaviour):
     """Answer 403 to whoever doesn't send exactly these headers."""
 
     headers: dict[str, str] = field(default_factory=dict)
+
+
+def use_up(planned: Iterable[Misbehaviour]) -> dict[type[Misbehaviour], Any]:
+    """What of this goes wrong with the request that has just come; each is counted. The caller holds its lock."""
+    plans = [plan for plan in planned if plan.times > 0]
+    now = {type(plan): plan for plan in plans if plan.skip <= 0}
+    for plan in plans:
+        plan.skip -= 1
+    for plan in now.values():
+        plan.times -= 1
+    return now

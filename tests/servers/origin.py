@@ -31,6 +31,7 @@ from tests.servers.misbehaviour import (
     Status,
     Total,
     WrongRange,
+    use_up,
 )
 
 __all__ = [
@@ -149,13 +150,7 @@ class Origin:
         """Log a request and use up what goes wrong with it."""
         with self._lock:
             self.requests.append(seen)
-            plans = [plan for plan in self._plans.get(path, []) if plan.times > 0]
-            now = {type(plan): plan for plan in plans if plan.skip <= 0}
-            for plan in plans:
-                plan.skip -= 1
-            for plan in now.values():
-                plan.times -= 1
-            return now
+            return use_up(self._plans.get(path, []))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.servers.misbehaviour import Cut, Misbehaviour, Slow, Stall
+from tests.servers.misbehaviour import Cut, Misbehaviour, Slow, Stall, use_up
 
 __all__ = [
     "AnswerHeaders",
@@ -146,13 +146,7 @@ class S3Faults:
         """Log a request and use up what goes wrong with it."""
         with self._lock:
             self.requests.append(request)
-            plans = [plan for plan in self._plans.get(request.operation, []) if plan.times > 0]
-            now = {type(plan): plan for plan in plans if plan.skip <= 0}
-            for plan in plans:
-                plan.skip -= 1
-            for plan in now.values():
-                plan.times -= 1
-            return now
+            return use_up(self._plans.get(request.operation, []))
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

@@ -18,7 +18,7 @@ from tests.servers.hub.faults import Revoke
 from tests.servers.hub.handler import Server
 from tests.servers.hub.http import Answer, Refused, Request, Route, answer_json
 from tests.servers.hub.state import Entry, FileContent, Repo, State, User, sha256_of
-from tests.servers.misbehaviour import Misbehaviour
+from tests.servers.misbehaviour import Misbehaviour, use_up
 
 
 @dataclass(frozen=True)
@@ -154,12 +154,7 @@ class Hub:
         with self._lock:
             self.requests.append(Seen(route.name, name, request.method, request.path, dict(request.headers)))
             keys = [(route.name, None), (route.name, name), ("*", None), ("*", name)]
-            plans = [plan for key in keys for plan in self._plans.get(key, []) if plan.times > 0]
-            now = {type(plan): plan for plan in plans if plan.skip <= 0}
-            for plan in plans:
-                plan.skip -= 1
-            for plan in now.values():
-                plan.times -= 1
+            now = use_up(plan for key in keys for plan in self._plans.get(key, []))
         if Revoke in now and request.user:
             self.revoke(name)
         return now
