@@ -18,7 +18,7 @@ from queue_app.admin.actions import cancel, prioritise, requeue, reset
 from queue_app.admin.filters import ActivityFilter, FailureClassFilter, ProviderFilter, SourceHostFilter
 from queue_app.admin.forms import KEY_FIELDS, AddVideoForm, ChangeVideoForm
 from queue_app.admin.job_event import JobEventInline
-from queue_app.api.serializers import key_of
+from queue_app.artifact import key_of
 from queue_app.models import VideoQueue
 from queue_app.queue import enqueue_video
 from queue_app.states import IN_WORK, VideoStatus

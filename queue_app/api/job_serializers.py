@@ -6,7 +6,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from queue_app.api.serializers import PRIORITY_MAX, PRIORITY_MIN, PriorityField, key_of
+from queue_app.api.serializers import PRIORITY_MAX, PRIORITY_MIN, PriorityField
+from queue_app.artifact import key_of
 from queue_app.models import JobEvent, VideoQueue
 from queue_app.states import VideoStatus
 from storage_app.playback.urls import stream_url

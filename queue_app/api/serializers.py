@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from rest_framework import serializers
 
 from archive_site.safe_http import AddressRefused, check_url, resolve_and_check
+from queue_app.artifact import key_of
 from queue_app.fetching import fetch_policy
 from queue_app.models import VideoQueue
 from queue_app.states import VideoStatus
@@ -227,11 +228,6 @@ class RefusedSerializer(serializers.Serializer[dict[str, Any]]):
 def key_in(data: Mapping[str, Any]) -> VideoKey:
     """The natural key in valid data."""
     return VideoKey(data["mal_id"], data["episode"], data["provider"], data.get("resolution") or None)
-
-
-def key_of(job: VideoQueue) -> VideoKey:
-    """The natural key of a job."""
-    return VideoKey(job.mal_id, job.episode, job.provider, job.resolution)
 
 
 def _apply(rule: Callable[[object], T], data: object) -> T:
