@@ -69,12 +69,20 @@ def held(root: Path, target: Path, content: str, size: int) -> Iterator[Part]:
     `content` is the sha256, or AHEAD. Parts that are larger than `size` bytes, and further ones, are removed; living
     ones of another content lose their name. Raises OSError.
     """
-    make_folders(root, target.parent)
-    part = _left_behind(target, content, size) or _new(root, target, content)
+    part = _begin(root, target, content, size)
     try:
         yield part
     finally:
         os.close(part.descriptor)
+
+
+def _begin(root: Path, target: Path, content: str, size: int) -> Part:
+    for _ in range(_ATTEMPTS):
+        with suppress(FileNotFoundError):  # a deletion has just removed a folder as empty
+            make_folders(root, target.parent)
+            return _left_behind(target, content, size) or _new(target, content)
+    make_folders(root, target.parent)
+    return _new(target, content)
 
 
 def discard_left_behind(target: Path) -> None:
@@ -118,17 +126,9 @@ def _renamed(part: Part, target: Path, content: str) -> Part:
     return part
 
 
-def _new(root: Path, target: Path, content: str) -> Part:
+def _new(target: Path, content: str) -> Part:
     prefix = f".{_mark(target)}.{content[:16]}."
-    for attempt in range(_ATTEMPTS):
-        try:
-            descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".part")
-        except FileNotFoundError:  # a deletion has just removed the folder as empty
-            if attempt == _ATTEMPTS - 1:
-                raise
-            make_folders(root, target.parent)
-        else:
-            break
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".part")
     with suppress(OSError):  # where there are no locks, nobody takes over what others have left
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     return Part(Path(name), descriptor)

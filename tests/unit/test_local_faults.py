@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -167,6 +168,19 @@ def test_deleting_and_putting_in_one_folder_do_not_disturb_each_other(backend: L
         backend.delete(REPO, "1/ep1/b.mp4")
     assert process.communicate()[0] == "stored\n"
     assert everything_in(backend.root) == [f"{REPO}/1/ep1/a.mp4"]
+
+
+def test_one_folder_may_come_and_go_while_many_put_and_delete_in_it(backend: LocalBackend, desk: Desk) -> None:
+    files = [desk.file(b"small", f"1/ep1/{name}.mp4") for name in "abcd"]
+
+    def come_and_go(file: FileToPut) -> None:
+        for _ in range(300):
+            put(backend, file)
+            backend.delete(REPO, file.path)
+
+    with ThreadPoolExecutor(len(files)) as pool:
+        list(pool.map(come_and_go, files))
+    assert not everything_in(backend.root)
 
 
 # --- Disks ---
