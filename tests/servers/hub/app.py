@@ -33,7 +33,7 @@ class Seen:
 
 
 class Hub:
-    """`with Hub(folder) as hub:` plays huggingface.co on two free ports of 127.0.0.1; `HfApi(hub.endpoint, token)`.
+    """`with Hub(folder) as hub:` plays huggingface.co on two free ports of loopback; `HfApi(hub.endpoint, token)`.
 
     Say `hub.misbehave("commit", LoseAnswer(times=1), user="ann")`; all that are still due apply together. The routes
     are the names in `git_api`, `listing`, `lfs` and `cas`; `*` is every one.
@@ -67,7 +67,9 @@ class Hub:
         self._plans: dict[tuple[str, str | None], list[Misbehaviour]] = {}
         self._lock = threading.Lock()
         self._front = Server(self, [*git_api.api.all, *listing.api.all, *lfs.api.all, *cas.api.all])
-        self._storage = Server(self, [*listing.storage.all, *lfs.storage.all, *cas.storage.all])
+        # hf_xet remembers for weeks which chunks an origin holds: no other test's Hub may ever have had this one.
+        address = "127.{}.{}.{}".format(*(secrets.randbelow(254) + 1 for _ in range(3)))
+        self._storage = Server(self, [*listing.storage.all, *lfs.storage.all, *cas.storage.all], address)
 
     @property
     def endpoint(self) -> str:

@@ -22,20 +22,20 @@ LISTS = {"repositories", "commits", "lfs-files"}
 
 
 class Server(ThreadingHTTPServer):
-    """Serves routes on a free port of 127.0.0.1."""
+    """Serves routes on a free port of one of this host's loopback addresses."""
 
     daemon_threads = True
     block_on_close = False
     request_queue_size = 128
 
-    def __init__(self, hub: Hub, routes: list[Route]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, hub: Hub, routes: list[Route], address: str = "127.0.0.1") -> None:
+        super().__init__((address, 0), _Handler)
         self.hub, self.routes = hub, routes
 
     @property
     def base_url(self) -> str:
         """Without a slash at its end."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return "http://{}:{}".format(*self.server_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Clients that go away are what is being tested, and broken xorbs; anything else is a fault of this server."""
