@@ -73,7 +73,8 @@ def test_a_keeper_that_is_killed_in_the_middle_loses_nothing(
     task = eventually(held)
     keeper.kill()
     keeper.wait()
-    assert (tasks(), copies()) == (["replicate"], {(1, 1)})
+    assert copies() == {(1, 1)}
+    assert StorageTask.objects.filter(kind=TaskKind.REPLICATE).count() == 1
     source = copy_of(slow_source, accounts[0])
     source.unlink()
     source.write_bytes(bytes([1]) * 5000)
