@@ -33,7 +33,9 @@ browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaS
 
 .PHONY: test
 test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
-	@$(PYTHON) -m pytest -n 4 --dist worksteal --ignore tests/chaos $(TESTS)
+	@$(PYTHON) -m pytest -n 4 --dist worksteal --ignore tests/chaos $(TESTS) || { [ $$? = 1 ] && \
+		echo "=== The failed ones once more, one at a time: who fails again has failed. ===" && \
+		$(PYTHON) -m pytest --last-failed --last-failed-no-failures none --ignore tests/chaos $(TESTS); }
 	@$(if $(filter tests,$(TESTS)),$(PYTHON) -m pytest tests/chaos)
 
 .PHONY: chaos
