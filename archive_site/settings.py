@@ -12,7 +12,7 @@ from typing import Any
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from archive_site import account_env, embedded_postgres, env
+from archive_site import account_env, embedded_postgres, env, playback_keys
 from archive_site.proxy_route import Proxy
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -44,6 +44,12 @@ CSRF_COOKIE_NAME = "reelkeep_csrf"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "SAMEORIGIN"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- Playback ---------------------------------------------------------------------------------------------------------
+# Derived, so that a Worker that is given the same HF_FILE_SALT needs no further secret.
+PROXY_SIGNING_KEY = env.secret("PROXY_SIGNING_KEY", REELKEEP_DATA) or playback_keys.derived(HF_FILE_SALT or SECRET_KEY)
+PROXY_SIGNING_KEYS_OLD = env.secret("PROXY_SIGNING_KEYS_OLD", REELKEEP_DATA).replace(",", " ").split()
+PROXY_URL_HOURS = env.integer("PROXY_URL_HOURS", 12, minimum=1, maximum=24 * 7)
 
 # --- Fetching ---------------------------------------------------------------------------------------------------------
 FETCH_ALLOW_HOSTS = env.host_ports("FETCH_ALLOW_HOSTS")

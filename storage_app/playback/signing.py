@@ -1,0 +1,153 @@
+"""Signed `/proxy` URLs: whoever holds one may have that upstream fetched, until it expires, and nothing else.
+
+`/proxy?exp=<seconds since 1970>&kid=<key id>&sig=<signature>[&vars=<variables>]&url=<encoded URL>`, with `url` last,
+because players look for a media extension at the end. The signature is HMAC-SHA256 over lines of UTF-8 text
+
+    v1 / kind / exp / scope [/ vars]
+
+in base64url without padding. The scope is the exact, decoded URL (kind `exact`), or the URL up to the last slash of its
+path (kind `directory`): one signature for all segments of a playlist. A signature that fits either is good. `vars` are
+the values that a multivariant playlist hands on to its media playlists (EXT-X-DEFINE, RFC 8216bis §4.4.2.3), written
+as a query string; a URL with them is always signed exactly. The Cloudflare Worker does the same in `signing.js`;
+`tests/vectors/signing.json` holds both to it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote, unquote
+
+EXACT, DIRECTORY = "exact", "directory"
+MAX_URL = 4096
+"""Characters that a signed upstream URL may have."""
+
+_DOT_SEGMENT = re.compile(r"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
+_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+
+
+class Refused(Exception):
+    """This URL isn't signed by us, or no longer. `status` is that of the answer; `error` a word for programs."""
+
+    def __init__(self, status: int, error: str, text: str) -> None:
+        super().__init__(text)
+        self.status, self.error = status, error
+
+
+@dataclass(frozen=True)
+class Key:
+    """A signing key. Its id is told to everybody and says nothing about it."""
+
+    secret: str = field(repr=False)
+
+    @property
+    def kid(self) -> str:
+        """The first 8 hex digits of SHA-256("reelkeep kid:" + secret)."""
+        return hashlib.sha256(f"reelkeep kid:{self.secret}".encode()).hexdigest()[:8]
+
+    def sign(self, kind: str, expires: int, scope: str, variables: str = "") -> str:
+        """The signature of one scope, until `expires` (seconds since 1970)."""
+        lines = ["v1", kind, str(expires), scope, *([variables] if variables else [])]
+        digest = hmac.digest(self.secret.encode(), "\n".join(lines).encode(), "sha256")
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a good signature allows: this URL, with these variables, until `expires`."""
+
+    url: str
+    expires: int
+    variables: str = ""
+
+
+class Keyring:
+    """The key that signs, and older ones that are still good. Raises ValueError without a key."""
+
+    def __init__(self, current: str, older: Sequence[str] = ()) -> None:
+        if not current or not all(older):
+            raise ValueError("A signing key must not be empty.")
+        self.current = Key(current)
+        self._by_kid = {key.kid: key for key in (*map(Key, older), self.current)}
+
+    def verify(self, query: Mapping[str, str], now: float) -> Grant:
+        """What `/proxy`'s query parameters allow at `now`. Raises Refused: 403, 410 for what has expired, 400."""
+        url, kid, sig, exp = (query.get(name, "") for name in ("url", "kid", "sig", "exp"))
+        if not url:
+            raise Refused(400, "bad_request", "The query parameter url is missing.")
+        if not sig or not kid or not exp:
+            raise Refused(403, "unsigned", "This URL is not signed. Ask this site for a link.")
+        grant = self._grant(url, kid, sig, exp, query.get("vars", ""))
+        if grant is None:
+            raise Refused(403, "bad_signature", "The signature of this URL is not ours.")
+        if grant.expires <= now:
+            raise Refused(410, "expired", "This link has expired. Ask this site for a new one.")
+        return grant
+
+    def _grant(self, url: str, kid: str, sig: str, exp: str, variables: str) -> Grant | None:
+        key = self._by_kid.get(kid)
+        if key is None or not re.fullmatch(r"[0-9]{1,12}", exp) or len(url) > MAX_URL or _CONTROL.search(url):
+            return None
+        expires = int(exp)
+        if str(expires) != exp:
+            return None
+        good = _same(key.sign(EXACT, expires, url, variables), sig)
+        folder = None if variables else directory(url)
+        if folder is not None:
+            good |= _same(key.sign(DIRECTORY, expires, folder), sig)
+        return Grant(url, expires, variables) if good else None
+
+
+class Signer:
+    """Writes the query strings of links that all expire at the same time. Signatures of directories are kept."""
+
+    def __init__(self, key: Key, expires: int) -> None:
+        self.key, self.expires = key, expires
+        self._before: dict[str, str] = {}
+
+    def exact(self, url: str, variables: str = "") -> str:
+        """The query for this very URL."""
+        before = self._head(self.key.sign(EXACT, self.expires, url, variables))
+        middle = f"&vars={quote(variables, safe='')}" if variables else ""
+        return f"{before}{middle}&url={quote(url, safe='')}"
+
+    def child(self, url: str) -> str:
+        """The query for a URL that a playlist leads to: signed by its directory where it has one."""
+        folder = directory(url)
+        if folder is None:
+            return self.exact(url)
+        before = self._before.get(folder)
+        if before is None:
+            before = self._before[folder] = self._head(self.key.sign(DIRECTORY, self.expires, folder))
+        return f"{before}&url={quote(url, safe='')}"
+
+    def _head(self, signature: str) -> str:
+        return f"exp={self.expires}&kid={self.key.kid}&sig={signature}"
+
+
+def directory(url: str) -> str | None:
+    """`url` up to the last slash of its path; None when it has no path, or one that could lead out of a directory."""
+    bare = url.partition("#")[0].partition("?")[0]
+    scheme, mark, rest = bare.partition("://")
+    authority, slash, path = rest.partition("/")
+    if not mark or not slash or not authority or "\\" in bare or _DOT_SEGMENT.search(_decoded(f"/{path}")):
+        return None
+    return f"{scheme}://{authority}/{path.rpartition('/')[0]}{'/' if '/' in path else ''}"
+
+
+def _decoded(path: str) -> str:
+    """Percent-decoded until nothing changes, a few times at most: `%252e` is a dot for some servers."""
+    for _ in range(3):
+        decoded = unquote(path)
+        if decoded == path:
+            break
+        path = decoded
+    return path
+
+
+def _same(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(), other.encode())
