@@ -29,7 +29,7 @@ MAX_URL = 4096
 # A line break in a URL would make one signed text of two meanings; a lone surrogate has no UTF-8.
 _UNSIGNABLE = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
 _NOT_PRINTABLE = re.compile(r"[^\x21-\x7e]")
-_RESERVED = re.compile(r"[^A-Za-z0-9_.~-]+")
+_ENCODED = [(mark, f"%{ord(mark):02X}") for mark in "%!\"#$&'()*+,/:;<=>?@[\\]^`{|}"]  # the percent sign comes first
 _EXPIRES = re.compile(r"0|[1-9][0-9]{0,11}")
 _PARTS = re.compile(
     r"(?P<folder>https?://[^/?#\\]+/(?:[^?#\\]*/)?)(?P<name>[^/?#\\]*)(?![^?#])", re.IGNORECASE | re.ASCII
@@ -160,11 +160,12 @@ def directory(url: str) -> str | None:
 
 def percent_encoded(text: str) -> str:
     """`text` with everything but RFC 3986's unreserved characters percent-encoded."""
-    return _RESERVED.sub(_percent, text)
-
-
-def _percent(match: re.Match[str]) -> str:
-    return quote(match[0], safe="")
+    if not text.isascii() or _NOT_PRINTABLE.search(text):
+        return quote(text, safe="")
+    for mark, encoded in _ENCODED:  # five times as fast as `quote`, and of every link in a playlist
+        if mark in text:
+            text = text.replace(mark, encoded)
+    return text
 
 
 def _signable(match: re.Match[str]) -> str:
