@@ -11,7 +11,15 @@ from urllib.parse import unquote, urljoin
 
 import pytest
 
-from storage_app.playback.playlists import MAX_LINES, MAX_REWRITTEN, PlaylistTooLarge, ends, is_playlist, resolve, rewrite
+from storage_app.playback.playlists import (
+    MAX_LINES,
+    MAX_REWRITTEN,
+    PlaylistTooLarge,
+    ends,
+    is_playlist,
+    resolve,
+    rewrite,
+)
 from storage_app.playback.signing import Key, Keyring, Signer
 from tests.vectors.hostile import HOSTILE, TOO_LARGE
 
@@ -37,7 +45,10 @@ def rewritten(case: dict[str, Any]) -> bytes:
 def links(playlist: bytes) -> list[dict[str, str]]:
     """The queries of all links, in order."""
     queries = [match[1].decode() for match in LINK.finditer(playlist) if match[1].startswith(b"exp=19")]
-    return [{name: unquote(value) for name, _, value in (part.partition("=") for part in query.split("&"))} for query in queries]
+    return [
+        {name: unquote(value) for name, _, value in (part.partition("=") for part in query.split("&"))}
+        for query in queries
+    ]
 
 
 @pytest.mark.parametrize("case", VECTORS["cases"], ids=named)
@@ -123,7 +134,9 @@ def test_the_limits_leave_room_for_a_day_of_short_segments() -> None:
         ("", "https://[h/x.m3u8", b"", True),
     ],
 )
-def test_a_playlist_is_known_by_type_name_or_first_line(content_type: str, url: str, head: bytes, expected: bool) -> None:
+def test_a_playlist_is_known_by_type_name_or_first_line(
+    content_type: str, url: str, head: bytes, expected: bool
+) -> None:
     assert is_playlist(content_type, url, head) is expected
 
 
@@ -158,7 +171,9 @@ def test_the_examples_of_rfc_3986(reference: str) -> None:
 
 
 @pytest.mark.parametrize("base", ["", "x", "http:", "//", "https://h", "https://h?x", "https://[::1", "a:b"])
-@pytest.mark.parametrize("reference", ["", "x", "/x", "//x", "?x", "..", "http:", "https://h/../..", "\ufeff", ":", "[", "%"])
+@pytest.mark.parametrize(
+    "reference", ["", "x", "/x", "//x", "?x", "..", "http:", "https://h/../..", "\ufeff", ":", "[", "%"]
+)
 def test_no_base_and_no_reference_makes_it_crash(base: str, reference: str) -> None:
     once = resolve(base, reference)
     assert resolve(once, once) == once or not once.startswith(("http://", "https://"))

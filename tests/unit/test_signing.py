@@ -60,7 +60,9 @@ def test_queries_are_granted_or_refused_as_the_vectors_say(case: dict[str, Any])
         return
     with pytest.raises(Refused) as refusal:
         RING.verify(parsed(case["query"]), NOW)
-    assert {"status": refusal.value.status, "error": refusal.value.error, "detail": str(refusal.value)} == case["refused"]
+    assert {"status": refusal.value.status, "error": refusal.value.error, "detail": str(refusal.value)} == case[
+        "refused"
+    ]
 
 
 @pytest.mark.parametrize(("url", "folder"), VECTORS["directories"].items())
@@ -119,7 +121,9 @@ def test_the_limit_counts_characters_not_bytes() -> None:
 
 
 def test_url_stays_last_for_players_that_look_for_an_extension() -> None:
-    assert all(query.endswith("s.ts") for query in (signer().exact(URL, "a=1"), signer().exact(URL), signer().child(URL)))
+    assert all(
+        query.endswith("s.ts") for query in (signer().exact(URL, "a=1"), signer().exact(URL), signer().child(URL))
+    )
 
 
 @given(st.text())

@@ -40,7 +40,15 @@ def vector(case: Case) -> dict[str, Any]:
     more = {"variables": case.variables} if case.variables else {}
     encoding = {"encoding": "latin-1"} if case.latin else {}
     text = MARKED.sub(r"\1", case.text)
-    return {"name": case.name, "base": case.base, **more, **encoding, "input": text, "links": case.links, "output": output}
+    return {
+        "name": case.name,
+        "base": case.base,
+        **more,
+        **encoding,
+        "input": text,
+        "links": case.links,
+        "output": output,
+    }
 
 
 def linked(line: str, urls: Iterator[str], signer: Signer, case: Case) -> str:

@@ -86,14 +86,20 @@ SEGMENTS = [
     segment("slashes the wrong way", "https:\\\\other.example/s.ts", "https://other.example/s.ts"),
     segment("a tab in the scheme", "ht\ttps://other.example/s.ts", "https://other.example/s.ts"),
     segment("a control character in front", "\x01https://other.example/s.ts", "https://other.example/s.ts"),
-    segment("LL-HLS directives in a reference", "p.m3u8?_HLS_msn=5&_HLS_part=1", f"{HERE}p.m3u8?_HLS_msn=5&_HLS_part=1"),
+    segment(
+        "LL-HLS directives in a reference", "p.m3u8?_HLS_msn=5&_HLS_part=1", f"{HERE}p.m3u8?_HLS_msn=5&_HLS_part=1"
+    ),
     segment("a link that looks like ours", "/proxy?exp=1&url=x", "https://cdn.example.com/proxy?exp=1&url=x"),
     segment("a long name", "a" * 3000 + ".ts", HERE + "a" * 3000 + ".ts"),
     segment("a base without a path", "s.ts", "https://cdn.example.com/s.ts", "https://cdn.example.com"),
     segment("a base with slashes in its query", "s.ts", f"{HERE}s.ts", f"{HERE}index.m3u8?next=/a/b/c"),
     segment("a base with dots", "s.ts", "https://cdn.example.com/s.ts", "https://cdn.example.com/a/../index.m3u8"),
-    segment("a base with Unicode", "s.ts", "https://cdn.example.com/%E7%AC%AC/s.ts", "https://cdn.example.com/第/index.m3u8"),
-    segment("a base with user and port", "s.ts", "https://u:p@h.example:444/a/s.ts", "https://u:p@h.example:444/a/i.m3u8"),
+    segment(
+        "a base with Unicode", "s.ts", "https://cdn.example.com/%E7%AC%AC/s.ts", "https://cdn.example.com/第/index.m3u8"
+    ),
+    segment(
+        "a base with user and port", "s.ts", "https://u:p@h.example:444/a/s.ts", "https://u:p@h.example:444/a/i.m3u8"
+    ),
 ]
 
 UNTOUCHED = [
@@ -113,23 +119,33 @@ UNTOUCHED = [
     untouched("no URI at all", "#EXT-X-KEY:METHOD=NONE"),
     untouched("an empty attribute list", "#EXT-X-KEY:"),
     untouched("a tag without a colon", '#EXT-X-KEY URI="k"'),
-    untouched("FairPlay", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://asset/1",KEYFORMAT="com.apple.streamingkeydelivery"'),
+    untouched(
+        "FairPlay", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="skd://asset/1",KEYFORMAT="com.apple.streamingkeydelivery"'
+    ),
     untouched("Widevine", '#EXT-X-KEY:METHOD=SAMPLE-AES,URI="data:text/plain;base64,AAAA,BB",KEYFORMATVERSIONS="1"'),
     untouched("a URN", '#EXT-X-SESSION-KEY:METHOD=AES-128,URI="urn:uuid:5"'),
     untouched("URI inside of a quoted value", '#EXT-X-SESSION-DATA:DATA-ID="a,URI=b",VALUE="x,URI=y"'),
-    untouched("an attribute that only ends like one", '#EXT-X-DATERANGE:ID="1",X-COM-EXAMPLE-AD-URI="https://x.example/y"'),
+    untouched(
+        "an attribute that only ends like one", '#EXT-X-DATERANGE:ID="1",X-COM-EXAMPLE-AD-URI="https://x.example/y"'
+    ),
 ]
 
 TAGS = [
     tag("a key", '#EXT-X-KEY:METHOD=AES-128,URI="«k.bin»",IV=0x1F', f"{HERE}k.bin"),
-    tag("a key elsewhere", '#EXT-X-KEY:METHOD=AES-128,URI="«https://k.example/k?id=7,8»"', "https://k.example/k?id=7,8"),
+    tag(
+        "a key elsewhere", '#EXT-X-KEY:METHOD=AES-128,URI="«https://k.example/k?id=7,8»"', "https://k.example/k?id=7,8"
+    ),
     tag("a session key", '#EXT-X-SESSION-KEY:URI="«k»",METHOD=AES-128', f"{HERE}k"),
     tag("a map", '#EXT-X-MAP:URI="«init.mp4»",BYTERANGE="720@0"', f"{HERE}init.mp4"),
     tag("a part", '#EXT-X-PART:DURATION=0.33,URI="«p1.mp4»",INDEPENDENT=YES', f"{HERE}p1.mp4"),
     tag("a hint", '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="«p2.mp4»"', f"{HERE}p2.mp4"),
     tag("a report", '#EXT-X-RENDITION-REPORT:URI="«../1M/x.m3u8»",LAST-MSN=5', "https://cdn.example.com/vod/1M/x.m3u8"),
     tag("session data", '#EXT-X-SESSION-DATA:DATA-ID="a",URI="«d.json»"', f"{HERE}d.json"),
-    tag("content steering", '#EXT-X-CONTENT-STEERING:SERVER-URI="«/steer?a=1»",PATHWAY-ID="A"', "https://cdn.example.com/steer?a=1"),
+    tag(
+        "content steering",
+        '#EXT-X-CONTENT-STEERING:SERVER-URI="«/steer?a=1»",PATHWAY-ID="A"',
+        "https://cdn.example.com/steer?a=1",
+    ),
     tag("an interstitial", '#EXT-X-DATERANGE:ID="a,b",X-ASSET-URI="«ad/i.m3u8»"', f"{HERE}ad/i.m3u8"),
     tag("a list of interstitials", '#EXT-X-DATERANGE:X-ASSET-LIST="«ads.json?n=1»",ID="x"', f"{HERE}ads.json?n=1"),
     tag("two links in one tag", '#EXT-X-DATERANGE:X-ASSET-LIST="«l»",URI="«u»"', f"{HERE}l", f"{HERE}u"),

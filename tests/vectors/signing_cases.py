@@ -107,7 +107,11 @@ def granted(today: Signer) -> list[dict[str, Any]]:
     queries = {
         "exact": (today.exact(url), url, ""),
         "by its directory": (today.child(url), url, ""),
-        "another name in the directory": (today.within("https://h.example/a/") + quote("another%20one.ts?y=2"), other, ""),
+        "another name in the directory": (
+            today.within("https://h.example/a/") + quote("another%20one.ts?y=2"),
+            other,
+            "",
+        ),
         "with variables": (today.exact(url, "a=1&b=%26"), url, "a=1&b=%26"),
         "an older key": (old[0].exact(url), url, ""),
         "an older key, by directory": (old[1].child(url), url, ""),
