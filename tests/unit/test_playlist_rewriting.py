@@ -1,4 +1,4 @@
-"""Every link of a playlist goes through `/proxy`, every other byte stays; `tests/edge` asks the same of the Worker's form."""
+"""Every link of a playlist goes through `/proxy`, every other byte stays. `tests/edge` asks this of the Worker, too."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from storage_app.playback.playlists import (
     rewrite,
 )
 from storage_app.playback.signing import Key, Keyring, Signer
+from tests.vectors.__main__ import playlists
 from tests.vectors.hostile import HOSTILE, TOO_LARGE
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors/playlists.json").read_text(encoding="utf-8"))
@@ -62,6 +63,10 @@ def test_its_links_lead_upstream_and_are_signed(case: dict[str, Any]) -> None:
     queries = links(rewritten(case))
     assert [ring.verify(query, 0).url for query in queries] == case["links"]
     assert {ring.verify(query, 0).expires for query in queries} <= {VECTORS["expires"]}
+
+
+def test_the_vectors_are_what_was_written_by_hand() -> None:
+    assert playlists() == VECTORS
 
 
 def test_text_is_taken_as_well_as_bytes() -> None:

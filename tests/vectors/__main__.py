@@ -20,9 +20,14 @@ CARRIES = re.compile(r"#EXT-X-(?:MEDIA|I-FRAME-STREAM-INF|RENDITION-REPORT):|[^#
 
 def main() -> None:
     """Both files."""
-    cases = [vector(case) for case in (*SEGMENTS, *UNTOUCHED, *TAGS, *DOCUMENTS)]
-    write("playlists.json", {"key": KEY, "expires": EXPIRES, "cases": cases})
+    write("playlists.json", playlists())
     write("signing.json", signing())
+
+
+def playlists() -> dict[str, Any]:
+    """The content of the file."""
+    cases = [vector(case) for case in (*SEGMENTS, *UNTOUCHED, *TAGS, *DOCUMENTS)]
+    return {"key": KEY, "expires": EXPIRES, "cases": cases}
 
 
 def write(name: str, content: object) -> None:

@@ -18,18 +18,28 @@ LADDER = (
     "#EXT-X-STREAM-INF:BANDWIDTH=3000000\r\n«https://other.example/720p.m3u8»\r\n"
 )
 LADDER_LINKS = [
-    f"{HERE}audio/en.m3u8", f"{HERE}subs/ja.m3u8", f"{HERE}i.m3u8", f"{HERE}1080p.m3u8?x=1",
+    f"{HERE}audio/en.m3u8",
+    f"{HERE}subs/ja.m3u8",
+    f"{HERE}i.m3u8",
+    f"{HERE}1080p.m3u8?x=1",
     "https://other.example/720p.m3u8",
-]  # fmt: skip
+]
 
 BREAKS = [
     Case("CRLF", HEAD.replace("\n", "\r\n") + "#EXTINF:4,\r\n«s.ts»\r\n", [f"{HERE}s.ts"]),
     Case("lone CR", HEAD.replace("\n", "\r") + "#EXTINF:4,\r«s.ts»\r", [f"{HERE}s.ts"]),
-    Case("all breaks in one", "#EXTM3U\n\r\n#EXTINF:4,\r«a.ts»\r\r\n«b.ts»\n\r«c.ts»", [f"{HERE}{n}.ts" for n in "abc"]),
+    Case(
+        "all breaks in one", "#EXTM3U\n\r\n#EXTINF:4,\r«a.ts»\r\r\n«b.ts»\n\r«c.ts»", [f"{HERE}{n}.ts" for n in "abc"]
+    ),
     Case("CR and LF in equal numbers, but apart", "#EXTM3U\r«a.ts»\n\r\n", [f"{HERE}a.ts"]),
     Case("no break at the end", f"{HEAD}«s.ts»", [f"{HERE}s.ts"]),
     Case("blank lines inside", f"{HEAD}\n \t \n\n«s.ts»\n\n", [f"{HERE}s.ts"]),
-    Case("a BOM and blank lines in front", "\ufeff\r\n \n\ufeff#EXTM3U\n«s.ts»\n", [f"{HERE}s.ts"], output="#EXTM3U\n«s.ts»\n"),
+    Case(
+        "a BOM and blank lines in front",
+        "\ufeff\r\n \n\ufeff#EXTM3U\n«s.ts»\n",
+        [f"{HERE}s.ts"],
+        output="#EXTM3U\n«s.ts»\n",
+    ),
     Case("blank lines in front", "\n\n#EXTM3U\n«s.ts»\n", [f"{HERE}s.ts"], output="#EXTM3U\n«s.ts»\n"),
     Case("nothing", "", output=""),
     Case("nothing but blanks", "\n \r\n", output=""),
@@ -37,10 +47,12 @@ BREAKS = [
     Case("a page of HTML", "«<html>»\n«<a href=x>»\n", [f"{HERE}%3Chtml%3E", f"{HERE}%3Ca%20href=x%3E"]),
     Case("a form feed and NUL are no breaks", f"{HEAD}«a\x0cb.ts»\n# \x00c\x0bd\n", [f"{HERE}a%0Cb.ts"]),
     Case("bytes that are no UTF-8", f"{HEAD}#EXTINF:4,\xff\xfe\n«\xe9\xff.ts»\n", [f"{HERE}%E9%FF.ts"], latin=True),
-    Case("half a surrogate in UTF-8's form", f"{HEAD}# \xed\xa0\x80\n«\xed\xa0\x80»\n", [f"{HERE}%ED%A0%80"], latin=True),
+    Case(
+        "half a surrogate in UTF-8's form", f"{HEAD}# \xed\xa0\x80\n«\xed\xa0\x80»\n", [f"{HERE}%ED%A0%80"], latin=True
+    ),
     Case("a base that is no URL", f"{HEAD}s.ts\n", base="not a url"),
     Case("a base without a host", f"{HEAD}s.ts\n/s.ts\n«//h/s.ts»\n", ["http://h/s.ts"], base="http:"),
-]  # fmt: skip
+]
 
 VARIANTS = [
     Case("a ladder", LADDER, LADDER_LINKS),
@@ -71,8 +83,12 @@ VARIANTS = [
         [f"{HERE}v.m3u8"],
         handed_on=f"l={LONG[:2040]}&s=1",
     ),
-    Case("a media sequence is no variant", '#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-DEFINE:NAME="a",VALUE="1"\n«s.ts»\n', [f"{HERE}s.ts"]),
-]  # fmt: skip
+    Case(
+        "a media sequence is no variant",
+        '#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:1\n#EXT-X-DEFINE:NAME="a",VALUE="1"\n«s.ts»\n',
+        [f"{HERE}s.ts"],
+    ),
+]
 
 
 def with_variables(name: str, define: str, line: str, url: str, **more: str) -> Case:
@@ -84,20 +100,40 @@ def with_variables(name: str, define: str, line: str, url: str, **more: str) -> 
 
 VARIABLES = [
     with_variables("a variable", 'NAME="p",VALUE="x/y"', "{$p}/s.ts?{$p}", f"{HERE}x/y/s.ts?x/y"),
-    with_variables("a variable for the host", 'NAME="h",VALUE="https://o.example"', "{$h}/s.ts", "https://o.example/s.ts"),
+    with_variables(
+        "a variable for the host", 'NAME="h",VALUE="https://o.example"', "{$h}/s.ts", "https://o.example/s.ts"
+    ),
     with_variables("a variable that nobody defines", 'NAME="p",VALUE="x"', "{$q}.ts", f"{HERE}%7B$q%7D.ts"),
     with_variables("variables aren't replaced twice", 'NAME="p",VALUE="{$p}"', "{$p}.ts", f"{HERE}%7B$p%7D.ts"),
     with_variables("a name that is none", 'NAME="p q",VALUE="x"', "{$p q}.ts", f"{HERE}%7B$p%20q%7D.ts"),
     with_variables("a tag without a value", 'NAME="p"', "{$p}.ts", f"{HERE}%7B$p%7D.ts"),
     with_variables("a value in Japanese", 'NAME="p",VALUE="第"', "{$p}.ts", f"{HERE}%E7%AC%AC.ts"),
     with_variables("a value that is too long", f'NAME="p",VALUE="{LONG}"', "{$p}.ts", f"{HERE}%7B$p%7D.ts"),
-    with_variables("a parameter of the query, the first", 'QUERYPARAM="tok"', "s.ts?t={$tok}", f"{HERE}s.ts?t=a/b+c", told='NAME="tok",VALUE="a/b+c"'),
-    with_variables("an empty parameter", 'QUERYPARAM="empty"', "s.ts?t={$empty}", f"{HERE}s.ts?t=", told='NAME="empty",VALUE=""'),
+    with_variables(
+        "a parameter of the query, the first",
+        'QUERYPARAM="tok"',
+        "s.ts?t={$tok}",
+        f"{HERE}s.ts?t=a/b+c",
+        told='NAME="tok",VALUE="a/b+c"',
+    ),
+    with_variables(
+        "an empty parameter", 'QUERYPARAM="empty"', "s.ts?t={$empty}", f"{HERE}s.ts?t=", told='NAME="empty",VALUE=""'
+    ),
     with_variables("a parameter that isn't there", 'QUERYPARAM="sig"', "{$sig}.ts", f"{HERE}%7B$sig%7D.ts"),
     with_variables("a parameter that no tag can hold", 'QUERYPARAM="quote"', "{$quote}.ts", f"{HERE}%7B$quote%7D.ts"),
-    with_variables("a parameter with odd percent signs", 'QUERYPARAM="bad"', "{$bad}.ts", f"{HERE}%zz.ts", told='NAME="bad",VALUE="%zz"'),
-    with_variables("an import", 'IMPORT="i"', "{$i}.ts", f"{HERE}x%20y.ts", told='NAME="i",VALUE="x y"', variables="h=1&i=x%20y"),
-    with_variables("an import of what wasn't handed on", 'IMPORT="j"', "{$j}.ts", f"{HERE}%7B$j%7D.ts", variables="i=1"),
+    with_variables(
+        "a parameter with odd percent signs",
+        'QUERYPARAM="bad"',
+        "{$bad}.ts",
+        f"{HERE}%zz.ts",
+        told='NAME="bad",VALUE="%zz"',
+    ),
+    with_variables(
+        "an import", 'IMPORT="i"', "{$i}.ts", f"{HERE}x%20y.ts", told='NAME="i",VALUE="x y"', variables="h=1&i=x%20y"
+    ),
+    with_variables(
+        "an import of what wasn't handed on", 'IMPORT="j"', "{$j}.ts", f"{HERE}%7B$j%7D.ts", variables="i=1"
+    ),
     Case(
         "the first definition counts",
         f'{HEAD}#EXT-X-DEFINE:NAME="p",VALUE="1"\n#EXT-X-DEFINE:NAME="p",VALUE="2"\n«{{$p}}.ts»\n',
@@ -129,7 +165,7 @@ VARIABLES = [
         variables="a=1",
         handed_on="a=1",
     ),
-]  # fmt: skip
+]
 
 LOW_LATENCY = Case(
     "LL-HLS",
@@ -138,8 +174,14 @@ LOW_LATENCY = Case(
     '#EXTINF:4.0,\n«266.mp4»\n#EXT-X-PART:DURATION=0.33,URI="«267.0.mp4?_HLS_x=1»",INDEPENDENT=YES\n'
     '#EXT-X-PRELOAD-HINT:TYPE=PART,URI="«267.1.mp4»"\n'
     '#EXT-X-RENDITION-REPORT:URI="«../1M/w.m3u8»",LAST-MSN=267,LAST-PART=0\n',
-    [f"{HERE}init.mp4", f"{HERE}266.mp4", f"{HERE}267.0.mp4?_HLS_x=1", f"{HERE}267.1.mp4", "https://cdn.example.com/vod/1M/w.m3u8"],
+    [
+        f"{HERE}init.mp4",
+        f"{HERE}266.mp4",
+        f"{HERE}267.0.mp4?_HLS_x=1",
+        f"{HERE}267.1.mp4",
+        "https://cdn.example.com/vod/1M/w.m3u8",
+    ],
     base=BASE,
-)  # fmt: skip
+)
 
 DOCUMENTS = [*BREAKS, *VARIANTS, *VARIABLES, LOW_LATENCY]
