@@ -54,6 +54,10 @@ class PiecesResponse(HttpResponseBase):
 
     streaming = True
     is_async = True
+    by_kernel = False
+    """May its files be sent by the server? Set for the request that it answers, as is:"""
+    bodiless = False
+    """Is it for HEAD?"""
 
     def __init__(
         self, pieces: AsyncIterator[Piece], *, status: int, headers: Mapping[str, str], close: Callable[[], None]
