@@ -85,7 +85,7 @@ def answering(head: str, body: bytes = CONTENT) -> RawServer:
 
 
 def test_a_file_comes_whole_with_the_headers_it_was_given(nginx: Nginx) -> None:
-    answer = get(nginx, "/file", name="film.mp4")
+    answer = get(nginx, "/stream/file", name="film.mp4")
     assert (answer.status_code, answer.content == FILM) == (200, True)
     assert told(answer) == HEADERS | {"Content-Length": str(len(FILM))}
     assert answer.headers["Server"] == "nginx"
@@ -96,7 +96,7 @@ def test_a_file_comes_whole_with_the_headers_it_was_given(nginx: Nginx) -> None:
 )
 def test_a_range_of_a_file(nginx: Nginx, asked: str, start: int, stop: int | None) -> None:
     conditions = {"Range": asked, "If-Range": HEADERS["ETag"]}
-    answer = get(nginx, "/file", conditions, name="film.mp4", status=206)
+    answer = get(nginx, "/stream/file", conditions, name="film.mp4", status=206)
     wanted = FILM[start:stop]
     first = start % len(FILM)
     place = f"bytes {first}-{first + len(wanted) - 1}/{len(FILM)}"
@@ -106,20 +106,23 @@ def test_a_range_of_a_file(nginx: Nginx, asked: str, start: int, stop: int | Non
 
 def test_a_range_may_depend_on_the_date_it_was_given(nginx: Nginx) -> None:
     conditions = {"Range": "bytes=5-9", "If-Range": HEADERS["Last-Modified"]}
-    assert get(nginx, "/file", conditions, name="film.mp4", status=206).content == FILM[5:10]
+    assert get(nginx, "/stream/file", conditions, name="film.mp4", status=206).content == FILM[5:10]
 
 
 @pytest.mark.parametrize("asked", ["bytes=0-1,5-6", "bytes=x-", "bytes=9-5", "lines=1-2", "bytes=99999999-"])
 def test_nginx_judges_no_range_that_was_judged_before(nginx: Nginx, asked: str) -> None:
-    answer = get(nginx, "/file", {"Range": asked}, name="film.mp4")
+    answer = get(nginx, "/stream/file", {"Range": asked}, name="film.mp4")
     assert (answer.status_code, len(answer.content)) == (200, len(FILM))
 
 
 def test_nginx_judges_no_condition_that_was_judged_before(nginx: Nginx) -> None:
     conditions = {"If-None-Match": '"another"', "If-Modified-Since": "Fri, 01 Jan 2038 00:00:00 GMT"}
-    assert get(nginx, "/file", conditions, name="film.mp4").status_code == 200
-    assert get(nginx, "/file", {"If-Modified-Since": conditions["If-Modified-Since"]}, name="film.mp4").content == FILM
-    assert sent_itself(get(nginx, "/file", {"If-Match": '"another"'}, name="film.mp4"))
+    assert get(nginx, "/stream/file", conditions, name="film.mp4").status_code == 200
+    assert (
+        get(nginx, "/stream/file", {"If-Modified-Since": conditions["If-Modified-Since"]}, name="film.mp4").content
+        == FILM
+    )
+    assert sent_itself(get(nginx, "/stream/file", {"If-Match": '"another"'}, name="film.mp4"))
 
 
 @pytest.mark.parametrize(
@@ -127,13 +130,13 @@ def test_nginx_judges_no_condition_that_was_judged_before(nginx: Nginx) -> None:
 )
 def test_files_are_found_by_any_name(nginx: Nginx, folder: Path, name: str) -> None:
     (folder / name).write_bytes(name.encode())
-    assert get(nginx, "/file", name=name).content == name.encode()
+    assert get(nginx, "/stream/file", name=name).content == name.encode()
 
 
 def test_a_file_that_nginx_cannot_read_is_sent_by_the_site(nginx: Nginx) -> None:
-    assert sent_itself(get(nginx, "/file", name="gone.mp4", status=200))
-    assert sent_itself(get(nginx, "/file", {"Range": "bytes=0-1"}, name="gone.mp4", status=206))
-    assert sent_itself(get(nginx, "/file", {"Range": "bytes=99999999-"}, name="film.mp4", status=206))
+    assert sent_itself(get(nginx, "/stream/file", name="gone.mp4", status=200))
+    assert sent_itself(get(nginx, "/stream/file", {"Range": "bytes=0-1"}, name="gone.mp4", status=206))
+    assert sent_itself(get(nginx, "/stream/file", {"Range": "bytes=99999999-"}, name="film.mp4", status=206))
 
 
 @pytest.mark.parametrize("path", ["/_reelkeep/whole/etc/passwd", "/_reelkeep/part/etc/passwd", "/_reelkeep/remote"])
@@ -144,12 +147,12 @@ def test_a_client_cannot_go_where_only_the_site_may_lead(nginx: Nginx, path: str
 
 
 def test_what_a_client_says_of_nginx_is_not_passed_on(nginx: Nginx) -> None:
-    assert get(nginx, "/file", {"X-Reelkeep-Accel": "off"}, name="film.mp4").content == FILM
+    assert get(nginx, "/stream/file", {"X-Reelkeep-Accel": "off"}, name="film.mp4").content == FILM
 
 
 def test_without_nginx_the_site_sends_it_itself(site: Site) -> None:
     for headers in ({}, {"X-Reelkeep-Accel": "off"}):
-        assert "X-Itself" in requests.get(site.url("/file?name=film.mp4"), headers=headers, timeout=60).headers
+        assert "X-Itself" in requests.get(site.url("/stream/file?name=film.mp4"), headers=headers, timeout=60).headers
 
 
 def test_other_answers_pass_as_they_are(nginx: Nginx) -> None:
@@ -165,7 +168,7 @@ def test_a_copy_elsewhere_comes_with_the_headers_it_was_given(nginx: Nginx) -> N
     with answering(head) as upstream:
         port = upstream.host_port[1]
         url = f"http://films.example:{port}/a%2Fb c/1.mp4?{SECRET}&x=%20%2B"
-        answer = get(nginx, "/remote", {"Cookie": "a=b", "Authorization": "Bearer x"}, url=url, port=port)
+        answer = get(nginx, "/stream/remote", {"Cookie": "a=b", "Authorization": "Bearer x"}, url=url, port=port)
     assert (answer.status_code, answer.content) == (200, CONTENT)
     assert told(answer) == HEADERS | {"Content-Length": "10"}
     request, *sent = upstream.heads[0].rstrip().split("\r\n")
@@ -176,7 +179,7 @@ def test_a_copy_elsewhere_comes_with_the_headers_it_was_given(nginx: Nginx) -> N
 
 def test_a_range_of_a_copy_elsewhere(nginx: Nginx) -> None:
     with answering("206 Partial Content\r\nContent-Range: bytes 5-14/99") as upstream:
-        answer = get(nginx, "/remote", {"Range": "bytes=5-14"}, url=upstream.url("/1.mp4"))
+        answer = get(nginx, "/stream/remote", {"Range": "bytes=5-14"}, url=upstream.url("/1.mp4"))
     assert (answer.status_code, answer.content) == (206, CONTENT)
     assert told(answer) == HEADERS | {"Content-Length": "10", "Content-Range": "bytes 5-14/99"}
     assert "Range: bytes=5-14" in upstream.heads[0].split("\r\n")
@@ -199,7 +202,7 @@ def test_of_a_stranger_only_harmless_headers_are_shown(nginx: Nginx, theirs: str
         "Access-Control-Allow-Origin: https://evil.example\r\nContent-Security-Policy: default-src *\r\nServer: x"
     )
     with answering(hostile) as upstream:
-        answer = get(nginx, "/remote", url=upstream.url(), foreign=1)
+        answer = get(nginx, "/stream/remote", url=upstream.url(), foreign=1)
     expected = HEADERS | {"Content-Type": shown, "ETag": '"theirs"', "Last-Modified": "Sun, 02 Nov 2025 12:00:00 GMT"}
     assert told(answer) == expected | {"Content-Length": "10"}
 
@@ -208,7 +211,7 @@ def test_of_a_stranger_only_harmless_headers_are_shown(nginx: Nginx, theirs: str
 def test_an_upstream_does_not_steer_nginx(nginx: Nginx, folder: Path, foreign: dict[str, Any]) -> None:
     steering = f"X-Accel-Redirect: /_reelkeep/whole{folder}/film.mp4\r\nX-Accel-Limit-Rate: 1\r\nX-Accel-Charset: x"
     with answering(f"200 OK\r\n{steering}") as upstream:
-        answer = get(nginx, "/remote", url=upstream.url(), **foreign)
+        answer = get(nginx, "/stream/remote", url=upstream.url(), **foreign)
     assert answer.content == CONTENT
     assert not [name for name in answer.headers if name.startswith("X-Accel")]
 
@@ -220,17 +223,17 @@ def test_an_upstream_does_not_steer_nginx(nginx: Nginx, folder: Path, foreign: d
 )  # fmt: skip
 def test_every_other_status_comes_back_to_the_site(nginx: Nginx, head: str) -> None:
     with answering(f"{head}\r\nContent-Type: text/html") as upstream:
-        assert sent_itself(get(nginx, "/remote", url=upstream.url(), a="%2F?&"))
+        assert sent_itself(get(nginx, "/stream/remote", url=upstream.url(), a="%2F?&"))
 
 
 def test_an_upstream_out_of_reach_comes_back_to_the_site_and_no_log_tells_its_address(nginx: Nginx, site: Site) -> None:
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    assert sent_itself(get(nginx, "/remote", url="http://x/", port=port))
+    assert sent_itself(get(nginx, "/stream/remote", url="http://x/", port=port))
     secret = {"Cookie": "nothing=1"}
     with answering("403 Forbidden") as upstream:
         url = f"http://films.example/1.mp4?{SECRET}"
-        path = f"/remote?port={upstream.host_port[1]}&url={quote(url, safe='')}"
+        path = f"/stream/remote?port={upstream.host_port[1]}&url={quote(url, safe='')}"
         answer = requests.get(nginx.url(path), headers=secret, timeout=60)
     assert sent_itself(answer)
     assert SECRET in upstream.heads[0]
@@ -240,7 +243,7 @@ def test_an_upstream_out_of_reach_comes_back_to_the_site_and_no_log_tells_its_ad
 
 def test_an_upstream_that_breaks_off_does_not_look_complete(nginx: Nginx) -> None:
     with answering("200 OK", body=CONTENT[:4]) as upstream, pytest.raises(requests.exceptions.ChunkedEncodingError):
-        get(nginx, "/remote", url=upstream.url())
+        get(nginx, "/stream/remote", url=upstream.url())
 
 
 def test_tls_is_checked_by_the_upstreams_name(nginx: Nginx, certificate: tuple[Path, Path]) -> None:
@@ -256,8 +259,8 @@ def test_tls_is_checked_by_the_upstreams_name(nginx: Nginx, certificate: tuple[P
 
     with RawServer(talk) as upstream:
         port = upstream.host_port[1]
-        assert get(nginx, "/remote", url="https://films.example/1.mp4", port=port).content == CONTENT
-        assert sent_itself(get(nginx, "/remote", url="https://other.example/1.mp4", port=port))
+        assert get(nginx, "/stream/remote", url="https://films.example/1.mp4", port=port).content == CONTENT
+        assert sent_itself(get(nginx, "/stream/remote", url="https://other.example/1.mp4", port=port))
     assert names == ["films.example", "other.example"]
 
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.urls import path
 
 from archive_site.addresses import Endpoint, Policy
+from archive_site.async_direct import without_middleware
 from archive_site.settings import *  # noqa: F403
 from storage_app.playback import accel
 
@@ -38,13 +39,15 @@ def itself(request: HttpRequest) -> HttpResponseBase:
     return HttpResponse(text, status=int(request.GET.get("status", "200")), headers=headers)
 
 
-def file(request: HttpRequest) -> HttpResponseBase:
+@without_middleware
+async def file(request: HttpRequest) -> HttpResponseBase:
     """`?name=` of a file; with `?status=206` the range that is asked for."""
     if not accel.wanted(request):
         return itself(request)
     return accel.file_response(FOLDER / request.GET["name"], HEADERS, int(request.GET.get("status", "200")))
 
 
+@without_middleware
 async def remote(request: HttpRequest) -> HttpResponseBase:
     """`?url=`; at `?port=` of loopback, or where its host is; `?foreign=1` for a stranger's."""
     if not accel.wanted(request):
@@ -59,4 +62,4 @@ async def remote(request: HttpRequest) -> HttpResponseBase:
     return accel.remote_response(url, address, HEADERS, byte_range=asked, foreign="foreign" in request.GET)
 
 
-urlpatterns = [path("file", file), path("remote", remote), path("health", itself), path("itself", itself)]
+urlpatterns = [path("stream/file", file), path("stream/remote", remote), path("health", itself), path("itself", itself)]
