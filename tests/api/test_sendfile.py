@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import socket
 import ssl
 import sys
@@ -112,6 +113,13 @@ def test_a_file_arrives_whole_and_its_connection_is_kept(viewer: HTTPConnection,
         used = viewer.sock
     assert get(viewer, [["film.bin", 5, 10]], 10) == film[5:15]
     assert viewer.sock is used is not None
+
+
+def test_a_file_that_is_not_in_memory(viewer: HTTPConnection, film: bytes, folder: Path) -> None:
+    with (folder / "film.bin").open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 3_000_000, HALF, os.POSIX_FADV_DONTNEED)
+        assert get(viewer, [["film.bin", 0, SIZE]], SIZE) == film
 
 
 def test_bytes_and_parts_of_files_keep_their_order(viewer: HTTPConnection, film: bytes) -> None:
