@@ -166,7 +166,12 @@ async def _playlist(
         if upstream is not None:
             upstream.abort()
         upstream, head, chunks = await asked.open(), b"", None
-        if (refusal := _refusal(upstream, Sent())) is not None:
+        try:
+            refusal = _refusal(upstream, Sent())
+        except Unusable:
+            upstream.abort()
+            raise
+        if refusal is not None:
             return refusal
     text = await _all(upstream, head, chunks or upstream.chunks())
     body = await _rewritten(text, upstream.url, asked)
