@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from django.http import HttpResponseBase
+from django.http import StreamingHttpResponse
 
 READ_BYTES = 512 * 1024
 
@@ -46,35 +46,34 @@ class FileSlice:
 Piece = bytes | FileSlice
 
 
-class PiecesResponse(HttpResponseBase):
+class PiecesResponse(StreamingHttpResponse):
     """A streamed response. `close` is called when it is over, also when the viewer left before its first byte.
 
     The web server's own process sends a FileSlice by `sendfile` (web_worker.py); any other server gets its bytes.
     """
 
-    streaming = True
-    is_async = True
+    by_kernel = False
+    """May its files be sent by the server? Set for the request that it answers, as is:"""
+    bodiless = False
+    """Is it for HEAD?"""
 
     def __init__(
         self, pieces: AsyncIterator[Piece], *, status: int, headers: Mapping[str, str], close: Callable[[], None]
     ) -> None:
-        super().__init__(status=status, headers=dict(headers))
+        super().__init__(_bytes_of(pieces), status=status, headers=dict(headers))
         self.pieces = pieces
         self._resource_closers.append(close)  # type: ignore[attr-defined]
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces as bytes, for servers that can't send files themselves."""
-        async with closing(self.pieces) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, bytes):
-                    yield piece
-                    continue
-                async for part in in_parts(piece):
-                    yield part
 
-    def getvalue(self) -> Any:
-        """There is none before it was streamed."""
-        raise AttributeError("A streamed response has no content.")
+async def _bytes_of(pieces: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
+    """For servers that can't send files themselves."""
+    async with closing(pieces):
+        async for piece in pieces:
+            if isinstance(piece, bytes):
+                yield piece
+                continue
+            async for part in in_parts(piece):
+                yield part
 
 
 @asynccontextmanager
