@@ -9,7 +9,9 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connection
+from django.http import JsonResponse
 
+from storage_app.api.async_view import error
 from storage_app.deletion import tombstone_of
 from storage_app.key_rules import filter_by, parse_key
 from storage_app.models import VideoStore
@@ -38,13 +40,17 @@ class Archived:
 
 @dataclass(frozen=True)
 class Nothing:
-    """Why it can't be played: the status and JSON of the answer."""
+    """Why it can't be played: the status and (as arguments of `error`) the JSON of the answer."""
 
     status: int
     body: dict[str, Any]
     headers: dict[str, str] = field(default_factory=dict)
     cancelled: bool = True
     """May nobody play its source either?"""
+
+    def answer(self) -> JsonResponse:
+        """To be made anew for each request."""
+        return error(self.status, headers=self.headers, **self.body)
 
 
 async def find(
@@ -64,7 +70,7 @@ async def find(
 def no_copy() -> Nothing:
     """It is archived, and none of its copies can be read."""
     text = "This video is archived, but no copy of it can be read now. An operator must look at it."
-    return Nothing(503, {"error": "no_copy", "detail": text}, {"Retry-After": "30"})
+    return Nothing(503, {"word": "no_copy", "text": text}, {"Retry-After": "30"})
 
 
 def _look_up(key: VideoKey, queue_status: QueueStatus | None) -> Archived | Nothing:
@@ -99,12 +105,12 @@ def _not_archived(key: VideoKey | None, status: str | None) -> Nothing:
     if key and status in {None, "failed", "cancelled"} and (grave := tombstone_of(key)):
         text = "This video was deleted. Asking for it anew archives it again."
         more = {"deleted": True, "deleted_at": grave.deleted_at, "queued": False, "status": status}
-        return Nothing(410, {"error": "deleted", "detail": text, **more})
+        return Nothing(410, {"word": "deleted", "text": text, **more})
     if status is None:
         text = "This video is not archived, and nobody has asked for it."
     elif status in {"failed", "cancelled"}:
         text = f"This video is not archived: its job is {status}. An operator can requeue it."
     else:
         text = f"This video is not archived yet: its job is {status}."
-    body = {"error": "not_archived", "detail": text, "queued": status is not None, "status": status}
+    body = {"word": "not_archived", "text": text, "queued": status is not None, "status": status}
     return Nothing(404, body, cancelled=key is None or status == "cancelled")

@@ -9,16 +9,16 @@ _HERE = {"localhost", "ip6-localhost"}
 _INSIDE = (".local", ".internal", ".localhost", ".lan", ".home.arpa")
 
 
-def reachable(endpoint: str, site: str) -> bool:
+def reachable(endpoint: str, site: str, *, browser: bool = True) -> bool:
     """Can whoever came to us by the URL `site` also reach `endpoint` (empty: a public service)?
 
     An account inside the operator's network is of use only to viewers inside it, one on this very host only to those
-    who sit at it, and a page that came by https loads nothing by http. Names are judged by their look.
+    who sit at it, and a browser's page that came by https loads nothing by http. Names are judged by their look.
     """
     if not endpoint:
         return True
     account, ours = urlsplit(endpoint), urlsplit(site)
-    if ours.scheme == "https" and account.scheme != "https":
+    if browser and ours.scheme == "https" and account.scheme != "https":
         return False
     return _seclusion(account.hostname or "") <= _seclusion(ours.hostname or "")
 
