@@ -40,17 +40,19 @@ class Archived:
 
 @dataclass(frozen=True)
 class Nothing:
-    """Why it can't be played: the status and (as arguments of `error`) the JSON of the answer."""
+    """Why it can't be played, as arguments of `error`."""
 
     status: int
-    body: dict[str, Any]
+    word: str
+    text: str
     headers: dict[str, str] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
     cancelled: bool = True
     """May nobody play its source either?"""
 
     def answer(self) -> JsonResponse:
         """To be made anew for each request."""
-        return error(self.status, headers=self.headers, **self.body)
+        return error(self.status, self.word, self.text, self.headers, **self.more)
 
 
 async def find(
@@ -70,7 +72,7 @@ async def find(
 def no_copy() -> Nothing:
     """It is archived, and none of its copies can be read."""
     text = "This video is archived, but no copy of it can be read now. An operator must look at it."
-    return Nothing(503, {"word": "no_copy", "text": text}, {"Retry-After": "30"})
+    return Nothing(503, "no_copy", text, {"Retry-After": "30"})
 
 
 def _look_up(key: VideoKey, queue_status: QueueStatus | None) -> Archived | Nothing:
@@ -105,12 +107,12 @@ def _not_archived(key: VideoKey | None, status: str | None) -> Nothing:
     if key and status in {None, "failed", "cancelled"} and (grave := tombstone_of(key)):
         text = "This video was deleted. Asking for it anew archives it again."
         more = {"deleted": True, "deleted_at": grave.deleted_at, "queued": False, "status": status}
-        return Nothing(410, {"word": "deleted", "text": text, **more})
+        return Nothing(410, "deleted", text, more=more)
     if status is None:
         text = "This video is not archived, and nobody has asked for it."
     elif status in {"failed", "cancelled"}:
         text = f"This video is not archived: its job is {status}. An operator can requeue it."
     else:
         text = f"This video is not archived yet: its job is {status}."
-    body = {"word": "not_archived", "text": text, "queued": status is not None, "status": status}
-    return Nothing(404, body, cancelled=key is None or status == "cancelled")
+    more = {"queued": status is not None, "status": status}
+    return Nothing(404, "not_archived", text, more=more, cancelled=key is None or status == "cancelled")
