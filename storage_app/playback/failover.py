@@ -23,7 +23,7 @@ OPENING_SECONDS = 10.0
 READING_SECONDS = 30.0
 """In which it has to send some more, when there is no other."""
 WORTH = 64 * 1024
-"""Bytes after which copies that broke off before are worth another try."""
+"""Bytes after which a copy that broke off before has made up for it."""
 _BEFORE_ANOTHER_TRY = 0.3
 
 
@@ -133,16 +133,16 @@ class CopyReader:
         finally:
             timer.cancel()
         self._drop_rescue()
-        self._count(piece, time.monotonic() - began)
+        self._count(now.number, piece, time.monotonic() - began)
         return piece
 
-    def _count(self, piece: Piece, seconds: float) -> None:
+    def _count(self, number: int, piece: Piece, seconds: float) -> None:
         length = len(piece) if isinstance(piece, bytes) else piece.length
         self._meter.add(length, seconds)
         self._gained += length
         if self._gained >= WORTH:
             self._gained = 0
-            self._turns.gained()
+            self._turns.gained(number)
 
     def _check(self, piece: FileSlice) -> None:
         """Was all of it sent? If not, that copy has failed."""
@@ -212,7 +212,7 @@ class CopyReader:
 
     async def _begin(self, number: int) -> _Opened:
         copy, began = self._turns.copies[number], time.monotonic()
-        if self._turns.failures[number]:
+        if self._turns.failures(number):
             await asyncio.sleep(_BEFORE_ANOTHER_TRY)
         source: Source | None = None
         try:
@@ -229,8 +229,8 @@ class CopyReader:
 
     def _take(self, opened: _Opened) -> None:
         """Go on with this one."""
-        self._now, self._silent = opened, False
-        self._count(opened.piece, opened.seconds)
+        self._now, self._silent, self._gained = opened, False, 0
+        self._count(opened.number, opened.piece, opened.seconds)
         if self.closed:
             self._let_go()
 
