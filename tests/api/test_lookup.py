@@ -116,7 +116,7 @@ def test_a_key_without_a_resolution_has_a_url_of_its_own(local_account: StorageA
 
 def test_both_tokens_are_good_and_no_other(local_account: StorageAccount, settings: Any) -> None:
     archive(KEY, [local_account])
-    settings.EDGE_TOKEN = "the-edge"  # noqa: S105 (a test's)
+    settings.EDGE_TOKEN = "the-edge"
     assert [ask(token).status_code for token in ("the-edge", API_TOKEN)] == [200, 200]
     for answer in (ask("other"), ask(""), play(PATH)):
         assert (answer.status_code, answer["WWW-Authenticate"]) == (401, "Bearer")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import requests
-from django.test import AsyncClient
 
 from storage_app.models import StorageAccount
 from storage_app.playback.reach import reachable
@@ -16,9 +15,8 @@ from tests.playing import play
 from tests.servers.s3_faults import Refuse, S3Faults
 from tests.storage.cases import Desk
 
-__all__ = ["AsyncClient", "desk", "hub_account", "local_account", "s3_account"]
+__all__ = ["desk", "hub_account", "local_account", "s3_account"]
 URL = "/stream/55825/1/animasu/720p"
-HERE = {"Host": "localhost:7860"}
 
 
 @pytest.fixture(autouse=True)
