@@ -9,7 +9,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connection
-from django.http import JsonResponse
+from django.http import HttpResponse
 
 from storage_app.api.async_view import error
 from storage_app.deletion import tombstone_of
@@ -50,7 +50,7 @@ class Nothing:
     cancelled: bool = True
     """May nobody play its source either?"""
 
-    def answer(self) -> JsonResponse:
+    def answer(self) -> HttpResponse:
         """To be made anew for each request."""
         return error(self.status, self.word, self.text, self.headers, **self.more)
 
@@ -106,7 +106,7 @@ def _archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
 def _not_archived(key: VideoKey | None, status: str | None) -> Nothing:
     if key and status in {None, "failed", "cancelled"} and (grave := tombstone_of(key)):
         text = "This video was deleted. Asking for it anew archives it again."
-        more = {"deleted": True, "deleted_at": grave.deleted_at, "queued": False, "status": status}
+        more = {"deleted": True, "deleted_at": grave.deleted_at.isoformat(), "queued": False, "status": status}
         return Nothing(410, "deleted", text, more=more)
     if status is None:
         text = "This video is not archived, and nobody has asked for it."
