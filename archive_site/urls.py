@@ -13,10 +13,12 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.negotiation import DefaultContentNegotiation
 
 from archive_site.api_errors import NothingHere
+from archive_site.async_direct import without_middleware
 from archive_site.health import HealthView
 from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
 from queue_app.api.trigger import TriggerView
+from storage_app.api.lookup import LookupAsItComesView, LookupView
 from storage_app.api.proxy import proxy
 from storage_app.api.store import StoredVideoView
 from storage_app.api.stream import StreamAsItComesView, StreamView
@@ -35,8 +37,10 @@ def either(route: str, view: View, name: str) -> list[URLPattern]:
 
 schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
 docs = SpectacularSwaggerView.as_view(url_name="schema")
-stream = StreamView.as_view(queue_status=queue_status)
-stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
+stream = without_middleware(StreamView.as_view(queue_status=queue_status))
+stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(queue_status=queue_status))
+lookup = LookupView.as_view(queue_status=queue_status)
+lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -50,6 +54,8 @@ urlpatterns = [
     *either("api/v1/queue/<uuid:job_id>/cancel", CancelView.as_view(), "job-cancel"),
     *either("api/v1/queue/<uuid:job_id>/requeue", RequeueView.as_view(), "job-requeue"),
     *either("api/v1/store/<uuid:video_id>", StoredVideoView.as_view(), "stored-video"),
+    *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", lookup, "lookup"),
+    *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>", lookup_as_it_comes, "lookup-as-it-comes"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
     *either("proxy", proxy, "proxy"),
