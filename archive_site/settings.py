@@ -50,6 +50,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 PROXY_SIGNING_KEY = env.secret("PROXY_SIGNING_KEY", REELKEEP_DATA) or playback_keys.derived(HF_FILE_SALT or SECRET_KEY)
 PROXY_SIGNING_KEYS_OLD = env.secret("PROXY_SIGNING_KEYS_OLD", REELKEEP_DATA).replace(",", " ").split()
 PROXY_URL_HOURS = env.integer("PROXY_URL_HOURS", 12, minimum=1, maximum=24 * 7)
+RESOLVE_SECONDS = env.number("RESOLVE_SECONDS", 10.0, minimum=0.5, maximum=60)
+RESOLVERS = env.csv("RESOLVERS")
 
 # --- Fetching ---------------------------------------------------------------------------------------------------------
 FETCH_ALLOW_HOSTS = env.host_ports("FETCH_ALLOW_HOSTS")
