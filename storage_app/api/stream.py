@@ -22,24 +22,12 @@ from storage_app.key_rules import filter_by, parse_key
 from storage_app.models import StoredFile, VideoStore
 from storage_app.naming import VideoKey
 from storage_app.playback.copies import AsyncBody, Body, Copy, CopyReader, NoCopyLeft, any_present
+from storage_app.playback.cors import CORS, HARMLESS
 from storage_app.playback.ranges import ByteRange, Unsatisfiable, parse_range, range_applies
 from storage_app.replicas import copies_of
 
 QueueStatus = Callable[[VideoKey], str | None]
 
-CORS = {
-    "Access-Control-Allow-Origin": "*",
-    "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Range, If-Range, If-None-Match, If-Modified-Since, Content-Type",
-    "Access-Control-Expose-Headers": "Accept-Ranges, Content-Length, Content-Range, ETag, Last-Modified",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
-# What is served came from strangers: no browser may take it for a page of this site. The page that a browser makes
-# around a video that is opened by itself has to load it, hence media-src; sandboxed as it is, it needs CORS for that.
-HARMLESS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
-}
 _VIDEO = re.compile(r"video/[A-Za-z0-9.+-]+")
 # Short, because a video that is archived again keeps its URL.
 CACHE_CONTROL = "public, max-age=300"
