@@ -95,14 +95,10 @@ async function inTime(promise, what, failed, patience) {
 
 function target(base, location) {
   try {
-    return encodeNotAscii(resolve(base, location.trim()));
+    return resolve(base, location);
   } catch {
     throw refused();
   }
-}
-
-function encodeNotAscii(url) {
-  return url.replace(/[^\x21-\x7e]+/g, (text) => encodeURIComponent(text.toWellFormed()));
 }
 
 function joined(chunks, size) {
