@@ -68,7 +68,7 @@ class TableOrigin(RawServer):
 
 
 def _parsed(head: str) -> Seen:
-    first, *lines = head.split("\r\n\r\n")[0].split("\r\n")
+    first, *lines = head.split("\r\n\r\n", maxsplit=1)[0].split("\r\n")
     method, target, _ = first.split(" ", 2)
     return Seen(method, target, {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)})
 
