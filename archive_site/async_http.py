@@ -165,19 +165,19 @@ class AsyncFetcher:
             raise unreachable(url, error) from None
 
 
-_fetchers: dict[asyncio.AbstractEventLoop, dict[Policy, AsyncFetcher]] = {}
+_fetchers: dict[asyncio.AbstractEventLoop, dict[tuple[Policy, bool], AsyncFetcher]] = {}
 
 
-def fetcher_for(policy: Policy) -> AsyncFetcher:
+def fetcher_for(policy: Policy, *, trusted: bool = False) -> AsyncFetcher:
     """The fetcher of the running event loop for this policy, with the connections that it has kept."""
     loop = asyncio.get_running_loop()
     if loop not in _fetchers:
         _forget(*(other for other in _fetchers if other.is_closed()))
         _fetchers[loop] = {}
     fetchers = _fetchers[loop]
-    if policy not in fetchers:
-        fetchers[policy] = AsyncFetcher(policy)
-    return fetchers[policy]
+    if (policy, trusted) not in fetchers:
+        fetchers[policy, trusted] = AsyncFetcher(policy, trusted=trusted)
+    return fetchers[policy, trusted]
 
 
 def _forget(*loops: asyncio.AbstractEventLoop) -> None:
