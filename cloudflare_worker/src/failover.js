@@ -39,14 +39,15 @@ class Copies {
   constructor(video, stop, again) {
     this.stop = stop;
     this.again = again;
-    this.since = 0;
     this.list(video);
   }
 
   list(video) {
-    this.video = video;
     const order = (copy) => (hasFailed(copy) ? 1 : 0);
+    this.video = video;
     this.waiting = [...video.copies].sort((one, other) => order(one) - order(other));
+    this.out = [];
+    this.came = 0;
   }
 
   /** Is there another one to take? */
@@ -58,8 +59,7 @@ class Copies {
   async openNext(position) {
     for (;;) {
       while (this.waiting.length > 0) {
-        const copy = this.waiting.shift();
-        const opened = await this.open(copy, position);
+        const opened = await this.open(this.waiting.shift(), position);
         if (opened !== null) return opened;
       }
       await this.askAgain();
@@ -86,17 +86,22 @@ class Copies {
       return upstream;
     } catch (error) {
       upstream?.abort();
-      hasNowFailed(copy, error.message);
+      this.failed(copy, error.message);
       return null;
     }
   }
 
-  /** So many bytes came of `copy`: after some of them, the others may be tried again when it breaks off. */
-  gained(copy, bytes) {
-    this.since += bytes;
-    if (this.since < WORTH) return;
-    this.since = 0;
-    this.waiting = this.video.copies.filter((other) => other !== copy).concat(copy);
+  /** So many bytes came: after some of them, copies that are out may be tried again. */
+  gained(bytes) {
+    this.came += bytes;
+    if (this.came >= WORTH) this.waiting.push(...this.out.splice(0));
+  }
+
+  /** It is out; unless it was worth it, then it comes after the others. */
+  failed(copy, why) {
+    hasNowFailed(copy, why);
+    (this.came >= WORTH ? this.waiting : this.out).push(copy);
+    this.came = 0;
   }
 }
 
@@ -116,17 +121,18 @@ function requireRight(upstream, start, stop, { size, sha256 }) {
 /** Reads from copy after copy until all bytes are written. Throws a Problem when no copy is left in the middle. */
 async function passOn(copies, first, start, writable) {
   const writer = writable.getWriter();
-  let position = start;
-  for (let upstream = first; position < copies.stop; upstream = await copies.openNext(position)) {
-    const gained = (bytes) => {
-      position += bytes;
-      copies.gained(upstream.copy, bytes);
-    };
+  let [position, upstream] = [start, first];
+  const gained = (bytes) => {
+    position += bytes;
+    copies.gained(bytes);
+  };
+  for (;;) {
     const why = await copyBytes(upstream, writer, copies, copies.stop - position, gained);
-    if (position < copies.stop) hasNowFailed(upstream.copy, `${why} at byte ${position}`);
     upstream.abort();
+    if (position === copies.stop) return writer.close();
+    copies.failed(upstream.copy, `${why} at byte ${position}`);
+    upstream = await copies.openNext(position);
   }
-  await writer.close();
 }
 
 /** Up to `length` bytes of one copy. Why it ended; throws what the writer throws: the viewer has left. */
@@ -201,7 +207,8 @@ class Watch {
 
 function hasNowFailed(copy, why) {
   // Its URL may hold a signature: only its host is told.
-  console.warn(`A copy (${copy.kind}, ${new URL(copy.url).host}) is left out: ${why}.`);
+  const host = URL.canParse(copy.url) ? new URL(copy.url).host : "a malformed URL";
+  console.warn(`A copy (${copy.kind}, ${host}) is left out: ${why}.`);
   if (failures.size >= MOST_KNOWN) failures.clear();
   failures.set(nameOf(copy), Date.now() + FAILED_SECONDS * 1000);
 }
