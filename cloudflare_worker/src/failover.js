@@ -25,8 +25,8 @@ const failures = new Map();
  * `again` asks the archive anew, once, when every copy has failed. With `exact: false` a copy is only chosen at the
  * beginning: then no JavaScript touches the bytes. Throws a Problem when no copy can be opened.
  */
-export async function bytesOf(video, { start, stop }, { again, exact }) {
-  const copies = new Copies(video, stop, again);
+export async function bytesOf(video, { start, stop }, { again, viewer, exact }) {
+  const copies = new Copies(video, stop, again, viewer);
   const first = await copies.openNext(start);
   if (!exact || first.body === null) return first.body;
   const { readable, writable } = new FixedLengthStream(stop - start);
@@ -36,9 +36,10 @@ export async function bytesOf(video, { start, stop }, { again, exact }) {
 
 /** All copies of one video in the order to try them: those that failed in the last minute are last. */
 class Copies {
-  constructor(video, stop, again) {
+  constructor(video, stop, again, viewer) {
     this.stop = stop;
     this.again = again;
+    this.viewer = viewer;
     this.list(video);
   }
 
@@ -80,7 +81,8 @@ class Copies {
     const cf = { cacheEverything: true, cacheTtlByStatus: FOR_A_DAY, cacheKey: `reelkeep:${sha256}` };
     let upstream = null;
     try {
-      upstream = await ask(copy.url, { headers, patience: this.more ? SILENT_MS : PATIENCE_MS, cf });
+      const patience = this.more ? SILENT_MS : PATIENCE_MS;
+      upstream = await ask(copy.url, { viewer: this.viewer, headers, patience, cf });
       requireRight(upstream, position, this.stop, this.video);
       upstream.copy = copy;
       return upstream;
