@@ -6,10 +6,10 @@ import { storeOf } from "./settings.js";
 import { ask } from "./upstream.js";
 
 const PATIENCE_MS = 15_000;
+// Seconds for which an answer is kept at most, for a video that is deleted shall not play on for long; and before its
+// own end, when it is given up.
 const LONGEST = 300;
-/** Seconds for which an answer is kept at most: a video that is deleted shall not play on for long. */
 const MARGIN = 5;
-/** Seconds before its end that an answer is given up. */
 const MOST_KEPT = 1000;
 const MOST_READ = 1024 * 1024;
 const RELAYED = new Set([404, 410, 503]);
