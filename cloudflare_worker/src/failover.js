@@ -8,7 +8,7 @@ const PIECE = 256 * 1024;
 // So much is waited for from a copy that is quick, before it is passed on: fewer, larger pieces cost less time.
 const AT_ONCE = 128 * 1024;
 const QUICK_MS = 100;
-// Without a byte, while the viewer waits, for so long: another copy is taken, if there is one; else for the longer time.
+// Without a byte, while the viewer waits, after which another copy is taken; and where there is none.
 const SILENT_MS = 1000;
 const PATIENCE_MS = 10_000;
 // After so many bytes, copies that broke off before are worth another try.
@@ -115,7 +115,8 @@ class Copies {
  */
 function caching({ sha256 }, position) {
   if (position > 0) return { cacheTtlByStatus: { "100-599": -1 } };
-  return { cacheEverything: true, cacheTtlByStatus: { "200-299": 86_400, "300-599": -1 }, cacheKey: `reelkeep:${sha256}` };
+  const cacheTtlByStatus = { "200-299": 86_400, "300-599": -1 };
+  return { cacheEverything: true, cacheTtlByStatus, cacheKey: `reelkeep:${sha256}` };
 }
 
 /** Throws an Error unless the answer is these very bytes, of a file of that size. */

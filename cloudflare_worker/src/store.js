@@ -17,8 +17,8 @@ const RELAYED = new Set([404, 410, 503]);
 const kept = new Map();
 
 /**
- * The archive's answer for the segments of a `/stream/` path, as an object, or a Response to give to the viewer, who is
- * known by an AbortSignal. With `anew` an answer that was kept isn't used. Throws a Problem when the archive can't be asked.
+ * The archive's answer for the segments of a `/stream/` path, as an object, or a Response to give to the viewer (an
+ * AbortSignal). With `anew` an answer that was kept isn't used. Throws a Problem when the archive can't be asked.
  */
 export async function lookUp(env, segments, viewer, anew = false) {
   const store = storeOf(env);

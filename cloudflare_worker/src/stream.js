@@ -1,4 +1,5 @@
-// `/stream/…`: a video by its natural key, before, during and after archiving. `storage_app/api/stream.py` for the Worker.
+// `/stream/…`: a video by its natural key, before, during and after archiving.
+// `storage_app/api/stream.py` for the Worker.
 
 import { earlyStatus } from "./conditions.js";
 import { httpDate } from "./dates.js";
