@@ -44,7 +44,10 @@ class Vendored:
         return cls(said["name"], said["version"], said["integrity"], said["sha256"])
 
     def fetch(self, files: dict[str, str]) -> dict[str, bytes]:
-        """These files (our name: path in the package) out of npm's package. Raises Unreachable, and Altered when the package is another one."""
+        """These files (our name: path in the package) out of npm's package.
+
+        Raises Unreachable, and Altered when the package is another one than it was.
+        """
         with tempfile.TemporaryDirectory() as folder:
             words = ["pack", f"{self.name}@{self.version}", "--ignore-scripts", "--pack-destination", folder]
             done = npm(
