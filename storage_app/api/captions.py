@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -28,12 +27,15 @@ _HARMLESS = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "de
 class _FileView(APIView):
     """One small file, whole, from whichever copy can be read."""
 
-    find: ClassVar[Callable[[UUID], StoredFile | None]]
     what: ClassVar[str]
+
+    def find(self, file_id: UUID) -> StoredFile | None:
+        """The file with this id; None when it is none of these."""
+        raise NotImplementedError
 
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         """GET and, through Django, HEAD."""
-        file = type(self).find(file_id)
+        file = self.find(file_id)
         if file is None:
             return _refusal(404, "not_found", f"There are no {self.what} with this id.")
         if file.size > MAX_BYTES:
@@ -68,8 +70,11 @@ class _FileView(APIView):
 class CaptionsView(_FileView):
     """A text track, or the index of a storyboard."""
 
-    find = staticmethod(captions_file)
     what = "captions"
+
+    def find(self, file_id: UUID) -> StoredFile | None:
+        """See captions_file."""
+        return captions_file(file_id)
 
     @extend_schema(
         operation_id="captions", summary="Captions of a video", auth=[], tags=["playback"],
@@ -83,8 +88,11 @@ class CaptionsView(_FileView):
 class PictureView(_FileView):
     """A thumbnail, or a storyboard's picture."""
 
-    find = staticmethod(picture_file)
     what = "pictures"
+
+    def find(self, file_id: UUID) -> StoredFile | None:
+        """See picture_file."""
+        return picture_file(file_id)
 
     @extend_schema(
         operation_id="picture", summary="A picture of a video", auth=[], tags=["playback"],

@@ -1,4 +1,4 @@
-"""`/watch/…`: the page that plays a video, by its natural key. It plays what `/stream/…` gives, whatever that is now."""
+"""`/watch/…`: the page that plays a video, by its natural key: what `/stream/…` gives, whatever that is now."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _context(key: VideoKey, work_title: str | None) -> dict[str, Any]:
         "stream": _stream(key),
         "config": {
             "stream": _stream(key),
-            "watch": settings.PUBLIC_URL + key.watch_path(),
+            "watch": key.watch_path(),
             "place": f"{key.mal_id}/{key.episode}/{key.provider}",
             "versions": [_version(one) for one in versions],
             "download": f"/api/videos/{video.pk}/download" if video else None,
