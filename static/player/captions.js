@@ -1,27 +1,37 @@
-/** Which captions are shown: those beside the video, and those of a stream, are text tracks of the element alike. */
+/**
+ * Captions: those beside the video, and those of a stream, are text tracks of the element alike. They are drawn here,
+ * above the controls while these are there, for browsers draw them underneath; where the picture leaves the page
+ * (picture in picture, full screen of a phone) the browser draws them.
+ */
 
 import { taste } from "./memory.js";
 import { trackName } from "./text.js";
 
 const KINDS = new Set(["subtitles", "captions"]);
-const LINE = 0.0533; // of the picture's height: WebVTT §7.2
 
 export class Captions {
-  /** `changed()` is called when tracks come or another is chosen. */
-  constructor(video, controls, changed) {
+  /** They are drawn into `box`; `changed()` is called when tracks come or another is chosen. */
+  constructor(video, box, changed) {
     this.video = video;
-    this.controls = controls;
+    this.box = box;
+    this.changed = changed;
+    this.track = null;
+    this.away = false;
     this.wanted = taste.get().captions || "";
-    this.lifted = false;
     const list = video.textTracks;
-    for (const track of list) this.#follow(track);
-    list.addEventListener("addtrack", (event) => {
-      this.#follow(event.track);
-      this.#restore();
-      changed();
-    });
-    list.addEventListener("removetrack", changed);
-    list.addEventListener("change", changed);
+    list.addEventListener("addtrack", () => this.#restore());
+    list.addEventListener("removetrack", () => this.#restore());
+    list.addEventListener("change", () => this.#adopt());
+    for (const [name, away] of [
+      ["enterpictureinpicture", true], ["webkitbeginfullscreen", true],
+      ["leavepictureinpicture", false], ["webkitendfullscreen", false],
+    ]) {
+      video.addEventListener(name, () => {
+        this.away = away;
+        this.#apply();
+      });
+    }
+    this.draw = () => this.#draw();
     this.#restore();
   }
 
@@ -31,7 +41,7 @@ export class Captions {
 
   /** The number of the one that is shown, or -1. */
   get shown() {
-    return this.tracks.findIndex((track) => track.mode === "showing");
+    return this.tracks.indexOf(this.track);
   }
 
   /** [{value, label}] for a menu. */
@@ -40,27 +50,18 @@ export class Captions {
   }
 
   choose(number) {
-    const tracks = this.tracks;
-    tracks.forEach((track, at) => {
-      track.mode = at === number ? "showing" : "disabled";
-    });
-    if (tracks[number]) this.last = number;
-    this.wanted = tracks[number] ? this.#name(number) : "";
+    const track = this.tracks[number] || null;
+    if (track) this.last = number;
+    this.wanted = track ? this.#name(number) : "";
     taste.set({ captions: this.wanted });
-    this.#lift();
+    this.#take(track);
   }
 
   /** On with those that were shown last, or the first ones; or off. Returns what is shown now, for people. */
   toggle() {
     if (!this.tracks.length) return "There are no captions";
-    this.choose(this.shown >= 0 ? -1 : Math.min(this.last ?? 0, this.tracks.length - 1));
-    return this.shown >= 0 ? `Captions: ${trackName(this.tracks[this.shown], this.shown)}` : "Captions off";
-  }
-
-  /** Moves the captions that stand at the bottom above the controls, or back. */
-  lift(up) {
-    this.lifted = up;
-    this.#lift();
+    this.choose(this.track ? -1 : Math.min(this.last ?? 0, this.tracks.length - 1));
+    return this.track ? `Captions: ${trackName(this.track, this.shown)}` : "Captions off";
   }
 
   #name(number) {
@@ -68,25 +69,54 @@ export class Captions {
     return track.language && track.language !== "und" ? track.language : trackName(track, number);
   }
 
-  /** Shows again what the viewer had chosen for another video. */
+  #take(track) {
+    this.track?.removeEventListener("cuechange", this.draw);
+    this.track = track;
+    track?.addEventListener("cuechange", this.draw);
+    this.#apply();
+    this.changed();
+  }
+
+  /** Shows again what the viewer had chosen, here or for another video. */
   #restore() {
-    if (!this.wanted || this.shown >= 0) return;
-    const at = this.tracks.findIndex((_, number) => this.#name(number) === this.wanted);
-    if (at >= 0) this.choose(at);
+    const at = this.wanted ? this.tracks.findIndex((_, number) => this.#name(number) === this.wanted) : -1;
+    const track = this.tracks[at] || null;
+    if (track !== this.track) this.#take(track);
+    else this.changed();
   }
 
-  #follow(track) {
-    track.addEventListener("cuechange", () => this.#lift());
+  /** A stream's own choice, or one by the browser's menu, is as good as ours. */
+  #adopt() {
+    const showing = this.tracks.findIndex((track) => track.mode === "showing");
+    if (showing >= 0 && !this.away && this.tracks[showing] !== this.track) this.choose(showing);
+    else this.#apply();
   }
 
-  #lift() {
-    const line = LINE * (this.video.clientHeight || 1);
-    const rows = Math.ceil(this.controls.offsetHeight / line);
+  #apply() {
+    const shown = this.away ? "showing" : "hidden"; // hidden: cues come, and we draw them
     for (const track of this.tracks) {
-      for (const cue of track.activeCues || []) {
-        cue.rkOwn ??= cue.line; // where its author put it
-        if (cue.rkOwn === "auto") cue.line = this.lifted ? -1 - rows : "auto";
-      }
+      const mode = track === this.track ? shown : "disabled";
+      if (track.mode !== mode) track.mode = mode;
     }
+    this.#draw();
   }
+
+  #draw() {
+    const cues = this.track && !this.away ? [...(this.track.activeCues || [])] : [];
+    const places = [document.createElement("div"), document.createElement("div")]; // above, below
+    for (const cue of cues.filter((one) => one.getCueAsHTML)) {
+      const line = document.createElement("p");
+      line.append(cue.getCueAsHTML());
+      if (this.track.language && this.track.language !== "und") line.lang = this.track.language;
+      line.dir = "auto";
+      places[onTop(cue) ? 0 : 1].append(line);
+    }
+    this.box.replaceChildren(...places);
+  }
+}
+
+/** Did its author put it into the upper half, because something is written below? */
+function onTop(cue) {
+  if (typeof cue.line !== "number") return false;
+  return cue.snapToLines ? cue.line >= 0 && cue.line < 8 : cue.line < 50;
 }

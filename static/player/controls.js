@@ -15,11 +15,10 @@ function face(button, icon, label, key) {
 }
 
 export class Controls {
-  /** `said(text)` tells people; `visible(yes)` is called when the bar comes and goes. */
-  constructor(video, said, visible) {
+  /** `said(text)` tells people what a key or a button did. */
+  constructor(video, said) {
     this.video = video;
     this.said = said;
-    this.visible = visible;
     this.box = part("player");
     this.position = part("position");
     this.dragging = false;
@@ -180,9 +179,7 @@ export class Controls {
   #idle(wanted) {
     const { box, video } = this;
     const used = box.querySelector('[aria-expanded="true"], .controls :focus-visible') || this.dragging;
-    const idle = wanted && !video.paused && !used;
-    if (box.classList.toggle("idle", idle) !== this.was) this.visible(!idle);
-    this.was = idle;
+    box.classList.toggle("idle", wanted && !video.paused && !used);
   }
 
   #playing() {

@@ -35,10 +35,11 @@ function said(text) {
 
 const source = new Source(video, config.hls);
 const message = new Message(part("message"), () => load(lastPlace(), wasPlaying));
-const captions = new Captions(video, part("controls"), () => showMenus());
-const controls = new Controls(video, said, (yes) => captions.lift(yes));
-const preview = new Preview(part("preview"), part("position"), video, config.storyboard);
-const menus = {
+let menus = null; // made last: they show what the other parts know
+const captions = new Captions(video, part("cues"), () => showMenus());
+const controls = new Controls(video, said);
+new Preview(part("preview"), part("position"), video, config.storyboard);
+menus = {
   captions: new Menu(part("captions"), "Captions", (number) => {
     captions.choose(number);
     showMenus();
@@ -84,6 +85,7 @@ function chooseQuality(value) {
 }
 
 function showMenus() {
+  if (!menus) return;
   const [choices, chosen] = qualities();
   part("quality").hidden = choices.length < 2;
   menus.quality.show(choices, chosen);

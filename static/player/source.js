@@ -86,6 +86,7 @@ export class Source extends EventTarget {
     this.Hls = Hls;
     this.hls = new Hls({ workerPath: this.files.worker, startPosition: this.wanted.at || -1, backBufferLength: 60 });
     const changed = () => this.dispatchEvent(new Event("levels"));
+    this.hls.subtitleDisplay = false; // captions.js draws them
     this.hls.on(Hls.Events.MANIFEST_PARSED, () => {
       changed();
       this.#start();
