@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,13 @@ class Viewer:
     def value(self, expression: str) -> Any:
         """What this JavaScript gives now; `v` is the video element."""
         return self.page.evaluate(f"() => {{ const v = document.getElementById('video'); return ({expression}); }}")
+
+    def poll(self, good: Callable[[], bool]) -> None:
+        """Until this is true."""
+        deadline = time.monotonic() + WAIT / 1000
+        while not good():
+            assert time.monotonic() < deadline
+            self.page.wait_for_timeout(100)
 
     def loaded(self) -> None:
         """Until the video can be played."""
