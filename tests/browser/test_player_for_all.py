@@ -151,6 +151,5 @@ def test_other_sites_cannot_frame_the_player(viewer: Viewer, video: VideoStore, 
         content_type="text/html", body=f'<iframe src="{kept_site.url(KEY.watch_path())}?embed=1"></iframe>'
     ))  # fmt: skip
     viewer.open(f"{other}/page-of-another-site")
-    viewer.poll(lambda: any("frame-ancestors" in text for text in viewer.complaints))
-    assert viewer.page.frames[-1].locator("#video").count() == 0
+    viewer.poll(lambda: viewer.page.frames[-1].url.startswith("chrome-error:"))
     viewer.complaints.clear()
