@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpResponseBase
@@ -19,6 +20,8 @@ from queue_app.api.status import StatusView, queue_status
 from queue_app.api.trigger import TriggerView
 from storage_app.api.captions import CaptionsView, PictureView
 from storage_app.api.download import DownloadLinkView, DownloadView
+from storage_app.api.lookup import LookupAsItComesView, LookupView
+from storage_app.api.proxy import proxy
 from storage_app.api.store import StoredVideoView
 from storage_app.api.stream import StreamAsItComesView, StreamView
 from storage_app.api.watch import WatchView
@@ -27,8 +30,10 @@ handler400 = "archive_site.api_errors.bad_request"
 handler404 = "archive_site.api_errors.not_found"
 handler500 = "archive_site.api_errors.server_error"
 
+View = Callable[..., HttpResponseBase] | Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
-def either(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
+
+def either(route: str, view: View, name: str) -> list[URLPattern]:
     """With and without a slash at the end: clients write both, and a redirect would lose a POST's body."""
     return [path(route, view, name=name), path(f"{route}/", view)]
 
@@ -38,6 +43,8 @@ docs = SpectacularSwaggerView.as_view(url_name="schema")
 stream = StreamView.as_view(queue_status=queue_status)
 stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
 watch = WatchView.as_view()
+lookup = LookupView.as_view(queue_status=queue_status)
+lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -51,6 +58,8 @@ urlpatterns = [
     *either("api/v1/queue/<uuid:job_id>/cancel", CancelView.as_view(), "job-cancel"),
     *either("api/v1/queue/<uuid:job_id>/requeue", RequeueView.as_view(), "job-requeue"),
     *either("api/v1/store/<uuid:video_id>", StoredVideoView.as_view(), "stored-video"),
+    *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", lookup, "lookup"),
+    *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>", lookup_as_it_comes, "lookup-as-it-comes"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
     *either("watch/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", watch, "watch"),
@@ -59,6 +68,7 @@ urlpatterns = [
     path("pictures/<uuid:file_id>", PictureView.as_view(), name="picture"),
     *either("api/videos/<uuid:video_id>/download", DownloadLinkView.as_view(find_job=queued_video), "video-download"),
     *either("download/<uuid:video_id>", DownloadView.as_view(), "download"),
+    *either("proxy", proxy, "proxy"),
     *either("api/schema", schema, "schema"),
     *either("api/docs", docs, "docs"),
     re_path(r"", NothingHere.as_view()),

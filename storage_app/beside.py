@@ -8,8 +8,7 @@ from pathlib import PurePosixPath
 from uuid import UUID
 
 from storage_app.models import Sidecar, SidecarKind, StoredFile, VideoStore
-from storage_app.playback.copies import CopyReader
-from storage_app.playback.ranges import ByteRange
+from storage_app.playback.copies import whole
 from storage_app.replicas import copies_of
 
 VTT = "text/vtt"
@@ -77,11 +76,7 @@ def picture_file(file_id: UUID) -> StoredFile | None:
 
 def content_of(file: StoredFile) -> bytes:
     """The whole file, from any of its copies. Raises NoCopyLeft."""
-    reader = CopyReader(copies_of(file), file.size, ByteRange(0, file.size))
-    try:
-        return b"".join(iter(reader.read, b""))
-    finally:
-        reader.close()
+    return whole(copies_of(file), file.size)
 
 
 def _file(file_id: UUID, *kinds: SidecarKind) -> StoredFile | None:

@@ -12,10 +12,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from storage_app.api.stream import CORS
 from storage_app.beside import VTT, captions_file, content_of, picture_file
 from storage_app.models import StoredFile
 from storage_app.playback.copies import NoCopyLeft
+from storage_app.playback.cors import CORS
 
 MAX_BYTES = 8 * 1024 * 1024
 """More is not sent: it is read into memory."""

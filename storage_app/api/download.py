@@ -9,23 +9,26 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
-from django.views import View
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from storage_app.api.stream import CORS, _no_copy, _serve
+from storage_app.api.async_view import AsyncView, error
+from storage_app.api.playable import Archived, Nothing, archived
+from storage_app.api.stream import serve
 from storage_app.deletion import tombstone_of
 from storage_app.key_rules import filter_by
 from storage_app.models import VideoStore
 from storage_app.naming import VideoKey
+from storage_app.playback.cors import CORS, preflight
 from storage_app.playback.file_names import attachment, file_name
 from storage_app.playback.signing import Refused
 from storage_app.playback.tickets import check, download_url
-from storage_app.replicas import copies_of
 
 WorkTitle = Callable[[int], str | None]
 """The title of a work, by its number."""
@@ -81,57 +84,60 @@ class DownloadLinkView(APIView):
         return final
 
 
-class DownloadView(View):
+class DownloadView(AsyncView):
     """The file itself, for who holds a link."""
 
-    http_method_names = ["get", "head", "options"]
+    schema = None
     work_title: WorkTitle | None = None  # given in urls.py
+    extra_headers = CORS
 
-    def get(self, request: HttpRequest, video_id: UUID) -> HttpResponseBase:
+    async def get(self, request: HttpRequest, video_id: UUID) -> HttpResponseBase:
         """As `/stream` answers, ranges included, to be kept as a file."""
         try:
             check(video_id, request.GET.dict(), time.time())
         except Refused as refused:
-            return _refusal(refused.status, refused.error, str(refused))
-        video = VideoStore.objects.select_related("stored_file").filter(pk=video_id).first()
-        if video is None:
-            return _refusal(410, "deleted", "This video was deleted since the link was made.")
-        answer = serve(request, video)
-        if answer.status_code in {200, 206}:
-            answer["Content-Disposition"] = attachment(self._name(video))
-        for name, value in CORS.items():
-            answer[name] = value
-        return answer
+            return error(refused.status, refused.error, str(refused))
+        found = await sync_to_async(self._look_up)(video_id)
+        if isinstance(found, Nothing):
+            return found.answer()
+        video, name = found
+        return await serve(request, video, attachment=attachment(name))
 
-    def options(self, request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
+    async def head(self, request: HttpRequest, video_id: UUID) -> HttpResponseBase:
+        """The headers of GET."""
+        return await self.get(request, video_id)
+
+    async def options(  # type: ignore[override]
+        self, request: HttpRequest, *args: object, **kwargs: object
+    ) -> HttpResponseBase:
         """The CORS preflight."""
-        headers = {**CORS, "Access-Control-Max-Age": "86400", "Allow": "GET, HEAD, OPTIONS"}
-        return JsonResponse({}, status=200, headers=headers)
+        return preflight()
 
-    def _name(self, video: VideoStore) -> str:
-        key = VideoKey(video.mal_id, video.episode, video.provider, video.resolution)
-        title = self.work_title(video.mal_id) if self.work_title else None
-        return file_name(key, title or video.title)
-
-
-def serve(request: HttpRequest, video: VideoStore) -> HttpResponseBase:
-    """The bytes of an archived video, as `/stream` answers."""
-    if video.stored_file is None:
-        return _no_copy()
-    return _serve(request, video, video.stored_file, copies_of(video.stored_file, primary=video.hf_account))
+    def _look_up(self, video_id: UUID) -> tuple[Archived, str] | Nothing:
+        try:
+            video = VideoStore.objects.select_related("stored_file").filter(pk=video_id).first()
+            if video is None:
+                return Nothing(410, "deleted", "This video was deleted since the link was made.")
+            key = VideoKey(video.mal_id, video.episode, video.provider, video.resolution)
+            found = archived(key, video)
+            title = self.work_title(video.mal_id) if self.work_title else None
+            return found if isinstance(found, Nothing) else (found, file_name(key, title or video.title))
+        finally:
+            # A download takes long; the database's connection must not wait for its end.
+            if not connection.in_atomic_block:
+                connection.close()
 
 
 def _not_there(job: QueuedVideo | None) -> Response:
     if job is None:
-        return Response({"error": "not_found", "detail": "There is no video with this id."}, status=404)
+        return _refusal(404, "not_found", "There is no video with this id.")
     if job.status in {"ready", "cancelled"} and tombstone_of(job.key):
         gone = "This video was deleted. Asking for it anew archives it again."
-        return Response({"error": "deleted", "detail": gone, "status": job.status}, status=410)
+        return _refusal(410, "deleted", gone, status=job.status)
     text = f"This video is not ready to be downloaded: its job is {job.status}."
-    return Response({"error": "not_ready", "detail": text, "status": job.status}, status=409)
+    return _refusal(409, "not_ready", text, status=job.status)
 
 
-def _refusal(status: int, error: str, detail: str) -> JsonResponse:
-    return JsonResponse(
-        {"error": error, "detail": detail}, status=status, headers={**CORS, "Cache-Control": "no-store"}
-    )
+def _refusal(code: int, word: str, text: str, **more: str) -> Response:
+    given = {"error": word, "detail": text, **more}
+    return Response(given, status=code, headers={"Cache-Control": "no-store"})

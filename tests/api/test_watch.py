@@ -86,12 +86,12 @@ def test_nothing_but_our_own_scripts_may_run_and_nobody_else_may_frame_it(video:
 
 @pytest.mark.django_db
 def test_names_from_outside_stay_text(account: StorageAccount) -> None:
-    hostile = VideoKey(1, 1, "<b>'\"</script>", None)
+    hostile = VideoKey(1, 1, "<b>'\"<script>", None)
     archive(hostile, [account])
     VideoStore.objects.update(title="</script><script>alert(1)</script>")
     answer = page(hostile)
     assert b"<script>alert" not in answer.content
-    assert config(answer)["place"] == "1/1/<b>'\"</script>"
+    assert config(answer)["place"] == "1/1/<b>'\"<script>"
 
 
 def test_all_resolutions_of_the_episode_are_offered_the_highest_first(
