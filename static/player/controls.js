@@ -97,7 +97,7 @@ export class Controls {
   /** Shows or hides all of it: there is nothing to control while there is nothing to play. */
   ready(yes) {
     part("controls").hidden = !yes;
-    part("big-play").hidden = !yes || !this.video.paused || this.video.currentTime > 0;
+    part("big-play").hidden = !yes || !this.video.paused || this.video.played.length > 0;
   }
 
   #wireVideo() {
@@ -192,7 +192,7 @@ export class Controls {
   #time() {
     const { video } = this;
     const length = Number.isFinite(video.duration) ? video.duration : 0;
-    part("length").textContent = clock(length);
+    part("length").textContent = video.duration === Infinity ? "Live" : clock(length);
     this.position.disabled = !length;
     if (this.dragging) return;
     this.position.value = String(length ? video.currentTime / length : 0);

@@ -117,21 +117,27 @@ export class Source extends EventTarget {
     if (this.wanted.play) this.video.play().catch(() => this.dispatchEvent(new Event("waiting")));
   }
 
+  /** Nothing goes on behind the message. */
   #say(what) {
+    this.stop();
     this.dispatchEvent(new CustomEvent("problem", { detail: what }));
   }
 
-  #hlsFailed(data) {
+  async #hlsFailed(data) {
+    const run = this.run;
     this.failures += 1;
     const { ErrorTypes } = this.Hls;
     if (data.type === ErrorTypes.MEDIA_ERROR && this.failures < TRIES) {
       this.hls.recoverMediaError();
-    } else if (data.type === ErrorTypes.NETWORK_ERROR) {
-      const status = data.response?.code || 0;
-      if (this.failures < TRIES && this.video.readyState) this.#again();
-      else this.#say(status >= 400 ? problem(status, {}, null) : problem(502, HLS_SILENT, null));
-    } else {
+    } else if (data.type !== ErrorTypes.NETWORK_ERROR) {
       this.#say(UNPLAYABLE);
+    } else if (this.failures < TRIES && this.video.readyState) {
+      this.#again();
+    } else {
+      const found = await look(this.url); // the server knows better why
+      if (run !== this.run) return;
+      const status = data.response?.code ? ` (status ${data.response.code})` : "";
+      this.#say(found.problem || problem(502, { detail: `A part of the stream can't be fetched${status}.` }, null));
     }
   }
 
@@ -153,5 +159,3 @@ export class Source extends EventTarget {
     this.load(this.url, at, this.wanted.play || !this.video.paused);
   }
 }
-
-const HLS_SILENT = { detail: "A part of the stream can't be fetched." };

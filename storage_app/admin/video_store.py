@@ -136,8 +136,9 @@ class VideoStoreAdmin(VideoActions, ReadOnlyAdmin[VideoStore]):
         watch, stream = _key(video).watch_path(), stream_url(_key(video))
         return format_html(
             '<iframe class="rk-player" src="{}?embed=1" title="Player" allow="fullscreen; picture-in-picture"></iframe>'
-            '<p class="rk-links"><a href="{}">Watch page</a> <button type="button" data-copy="{}">Copy link</button>'
-            '<a href="{}">Video URL</a> <button type="button" data-copy="{}">Copy URL</button></p>',
+            '<p class="rk-links">'
+            '<span><a href="{}">Watch page</a> <button type="button" data-copy="{}">Copy link</button></span>'
+            '<span><a href="{}">Video URL</a> <button type="button" data-copy="{}">Copy URL</button></span></p>',
             watch, watch, settings.PUBLIC_URL + watch, stream, stream,
         )  # fmt: skip
 
