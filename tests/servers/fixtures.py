@@ -17,6 +17,7 @@ from tests.servers.videos import Videos
 
 if TYPE_CHECKING:
     from storage_app.backends.s3 import Bucket
+    from tests.servers.nginx import Nginx
     from tests.servers.site import Site
 
 
@@ -84,3 +85,15 @@ def start_site(transactional_db: None, tmp_path: Path) -> Iterator[Callable[...,
 def site(start_site: Callable[..., Site], origin: Origin) -> Site:
     """The site in one process of its own, on the test database; it may fetch from `origin`."""
     return start_site([origin.host_port])
+
+
+@pytest.fixture
+def nginx_site(start_site: Callable[..., Site], origin: Origin, tmp_path: Path) -> Iterator[Nginx]:
+    """The same behind a real nginx, to which it leaves the bytes of videos."""
+    from tests.servers.nginx import PROGRAM, Nginx
+
+    if PROGRAM is None:
+        pytest.skip("no nginx to test with (make .venv/nginx.ok)")
+    site = start_site([origin.host_port], X_ACCEL="true")
+    with Nginx(tmp_path / "nginx", site.port) as running:
+        yield running
