@@ -3,7 +3,8 @@
 import { look, problem, UNPLAYABLE } from "./look.js";
 
 const NETWORK = 2; // MediaError.MEDIA_ERR_NETWORK
-const TRIES = 4; // in a row, until something plays
+const TRIES = 4; // at one place of the video
+const BEYOND = 5; // seconds after that place, from which on the trouble is over
 
 export class Source extends EventTarget {
   /** Events: "problem" (detail: Problem), "levels" (they or the current one changed), "kind". */
@@ -15,10 +16,11 @@ export class Source extends EventTarget {
     this.kind = null;
     this.url = null;
     this.failures = 0;
+    this.failedAt = 0;
     this.run = 0;
     video.addEventListener("error", () => this.#failed());
     video.addEventListener("timeupdate", () => {
-      if (!video.paused) this.failures = 0;
+      if (video.currentTime > this.failedAt + BEYOND) this.failures = 0;
     });
   }
 
@@ -125,7 +127,7 @@ export class Source extends EventTarget {
 
   async #hlsFailed(data) {
     const run = this.run;
-    this.failures += 1;
+    this.#count();
     const { ErrorTypes } = this.Hls;
     if (data.type === ErrorTypes.MEDIA_ERROR && this.failures < TRIES) {
       this.hls.recoverMediaError();
@@ -146,12 +148,17 @@ export class Source extends EventTarget {
     const error = this.video.error;
     if (!error || this.hls || !this.video.hasAttribute("src")) return;
     const run = this.run;
-    this.failures += 1;
+    this.#count();
     const found = await look(this.url);
     if (run !== this.run) return;
     if (found.problem) this.#say(found.problem);
     else if (this.failures < (error.code === NETWORK ? TRIES : 2)) this.#again();
     else this.#say(UNPLAYABLE);
+  }
+
+  #count() {
+    this.failures += 1;
+    this.failedAt = this.video.currentTime || this.wanted.at;
   }
 
   #again() {

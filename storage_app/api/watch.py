@@ -99,7 +99,7 @@ def _stream(key: VideoKey) -> str:
 def _policy() -> str:
     """Scripts and styles from this site alone; the video also from the Worker, and from buckets that we redirect to."""
     edge = f" {settings.CLOUDFLARE_WORKERS_URL}" if settings.CLOUDFLARE_WORKERS_URL else ""
-    buckets = " https: http:" if getattr(settings, "S3_PLAYBACK", "proxy") == "redirect" else ""
+    buckets = " https: http:" if settings.S3_PLAYBACK == "redirect" else ""
     rules = {
         "default-src": "'none'",
         "script-src": "'self'",

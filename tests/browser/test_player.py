@@ -248,9 +248,26 @@ def test_a_download_has_a_good_name(viewer: Viewer, video: VideoStore, account: 
     assert Path(coming.value.path()).read_bytes() == copy_of(video, account).read_bytes()
 
 
-def test_a_stream_from_the_worker_plays_with_its_levels(
-    viewer: Viewer, db: None, origin: Origin, videos: Videos, start_site: Callable[..., Site]
+def test_a_lost_connection_is_waited_for(
+    viewer: Viewer, video: VideoStore, account: StorageAccount, films: Path, watch: str
 ) -> None:
+    archive(LOWER, [account], (films / "film-80-90.mp4").read_bytes())
+    viewer.open(watch)
+    viewer.loaded()
+    viewer.press("5", "k")
+    viewer.plays()
+    viewer.page.context.set_offline(True)
+    viewer.page.click("#quality")
+    viewer.page.click("#quality-menu >> text=480p")
+    assert "The server can't be reached" in viewer.says()
+    viewer.page.context.set_offline(False)
+    viewer.until("v.videoHeight === 90 && v.currentTime > 40")
+    viewer.plays()
+
+
+@pytest.fixture
+def edge(origin: Origin, videos: Videos) -> Origin:
+    """Where the Worker would be: it serves the video's stream in two levels."""
     open_to_all = {"Access-Control-Allow-Origin": "*"}
     folder = KEY.stream_path().rpartition("/")[0]
     variants = "".join(
@@ -263,7 +280,13 @@ def test_a_stream_from_the_worker_plays_with_its_levels(
     for file in videos.hls_ts.iterdir():
         origin.put(f"{folder}/{file.name}", file.read_bytes())
         origin.misbehave(f"{folder}/{file.name}", servers.Headers(headers=open_to_all))
-    site = start_site(CLOUDFLARE_WORKERS_URL=origin.base_url)
+    return origin
+
+
+def test_a_stream_from_the_worker_plays_with_its_levels(
+    viewer: Viewer, edge: Origin, start_site: Callable[..., Site]
+) -> None:
+    site = start_site(CLOUDFLARE_WORKERS_URL=edge.base_url)
     viewer.open(site.url(KEY.watch_path()))
     viewer.loaded()
     viewer.press("k")
@@ -274,4 +297,20 @@ def test_a_stream_from_the_worker_plays_with_its_levels(
     assert labels[1:] == ["360p", "180p"]
     viewer.page.click("#quality-menu >> text=180p")
     viewer.press("9")
+    viewer.until("v.ended && !v.error")
+
+
+def test_a_stream_that_breaks_off_says_so_and_goes_on_when_it_can(
+    viewer: Viewer, edge: Origin, start_site: Callable[..., Site]
+) -> None:
+    segment = f"{KEY.stream_path().rpartition('/')[0]}/seg3.ts"
+    open_to_all = {"Access-Control-Allow-Origin": "*"}
+    edge.misbehave(segment, servers.Status(code=404, headers=open_to_all))
+    site = start_site(CLOUDFLARE_WORKERS_URL=edge.base_url)
+    viewer.open(site.url(KEY.watch_path()))
+    viewer.loaded()
+    viewer.press("k")
+    assert "Its source does not deliver" in viewer.says()
+    edge.misbehave(segment, servers.Headers(headers=open_to_all))
+    viewer.page.click("#message .again")
     viewer.until("v.ended && !v.error")
