@@ -132,7 +132,7 @@ source.addEventListener("levels", showMenus);
 source.addEventListener("kind", showMenus);
 source.addEventListener("waiting", () => controls.ready(true));
 video.addEventListener("loadedmetadata", () => {
-  message.calm();
+  message.hide();
   controls.ready(true);
   part("spinner").hidden = true;
   showMenus();
@@ -148,6 +148,7 @@ video.addEventListener("pause", () => {
 let kept = 0;
 video.addEventListener("timeupdate", () => {
   if (video.currentTime) place = video.currentTime;
+  if (!source.failures && !video.paused) message.calm();
   if (performance.now() - kept < 4000) return;
   kept = performance.now();
   keep();

@@ -32,7 +32,6 @@ export class Message {
   /** It plays: the next trouble begins with short waits. */
   calm() {
     this.tries = 0;
-    this.hide();
   }
 
   #count(seconds) {

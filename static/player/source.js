@@ -86,7 +86,7 @@ export class Source extends EventTarget {
     // Asked before canPlayType: Chromium says "maybe" to playlists and then plays few of them.
     if (!Hls.isSupported()) return false;
     this.Hls = Hls;
-    this.hls = new Hls({ workerPath: this.files.worker, startPosition: this.wanted.at || -1, backBufferLength: 60 });
+    this.hls = new Hls(this.#config(Hls));
     const changed = () => this.dispatchEvent(new Event("levels"));
     this.hls.subtitleDisplay = false; // captions.js draws them
     this.hls.on(Hls.Events.MANIFEST_PARSED, () => {
@@ -100,6 +100,18 @@ export class Source extends EventTarget {
     this.hls.loadSource(url);
     this.hls.attachMedia(this.video);
     return true;
+  }
+
+  /** Of hls.js. A segment that fails is asked for four times in four seconds, then in the other levels. */
+  #config(Hls) {
+    const segments = Hls.DefaultConfig.fragLoadPolicy.default;
+    const errorRetry = { maxNumRetry: 3, retryDelayMs: 500, maxRetryDelayMs: 2000 };
+    return {
+      workerPath: this.files.worker,
+      startPosition: this.wanted.at || -1,
+      backBufferLength: 60,
+      fragLoadPolicy: { default: { ...segments, errorRetry } },
+    };
   }
 
   #byBrowser(url) {
@@ -133,9 +145,8 @@ export class Source extends EventTarget {
       this.hls.recoverMediaError();
     } else if (data.type !== ErrorTypes.NETWORK_ERROR) {
       this.#say(UNPLAYABLE);
-    } else if (this.failures < TRIES && this.video.readyState) {
-      this.#again();
     } else {
+      // It has tried again itself: see #config.
       const found = await look(this.url); // the server knows better why
       if (run !== this.run) return;
       const status = data.response?.code ? ` (status ${data.response.code})` : "";
