@@ -15,15 +15,19 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from archive_site.api_errors import NothingHere
 from archive_site.async_direct import without_middleware
 from archive_site.health import HealthView
+from queue_app.api.job_lookup import queued_video
 from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
 from queue_app.api.streaming import StreamingView
 from queue_app.api.trigger import TriggerView
+from storage_app.api.captions import CaptionsView, PictureView
+from storage_app.api.download import DownloadLinkView, DownloadView
 from storage_app.api.lookup import LookupAsItComesView, LookupView
 from queue_app.api.works import EpisodeSourcesView, WorkView
 from storage_app.api.proxy import proxy
 from storage_app.api.store import StoredVideoView
 from storage_app.api.stream import StreamAsItComesView, StreamView
+from storage_app.api.watch import WatchView
 
 handler400 = "archive_site.api_errors.bad_request"
 handler404 = "archive_site.api_errors.not_found"
@@ -41,6 +45,9 @@ schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNego
 docs = SpectacularSwaggerView.as_view(url_name="schema")
 stream = without_middleware(StreamView.as_view(queue_status=queue_status))
 stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(queue_status=queue_status))
+stream = StreamView.as_view(queue_status=queue_status)
+stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
+watch = WatchView.as_view()
 lookup = LookupView.as_view(queue_status=queue_status)
 lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status)
 
@@ -63,6 +70,12 @@ urlpatterns = [
     *either("api/v1/anime/mal/<str:mal_id>/episodes/<str:episode>", EpisodeSourcesView.as_view(), "episode-sources"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
+    *either("watch/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", watch, "watch"),
+    *either("watch/<str:mal_id>/<str:episode>/<str:provider>", watch, "watch-as-it-comes"),
+    path("captions/<uuid:file_id>.vtt", CaptionsView.as_view(), name="captions"),
+    path("pictures/<uuid:file_id>", PictureView.as_view(), name="picture"),
+    *either("api/videos/<uuid:video_id>/download", DownloadLinkView.as_view(find_job=queued_video), "video-download"),
+    *either("download/<uuid:video_id>", DownloadView.as_view(), "download"),
     *either("proxy", proxy, "proxy"),
     *either("api/schema", schema, "schema"),
     *either("api/docs", docs, "docs"),

@@ -31,7 +31,14 @@ class VideoKey:
 
     def stream_path(self) -> str:
         """The path of the URL that players are given; without a resolution its last segment is left out."""
+        return f"/stream/{self._segments()}"
+
+    def watch_path(self) -> str:
+        """The path of the page that plays it."""
+        return f"/watch/{self._segments()}"
+
+    def _segments(self) -> str:
         segments = [str(self.mal_id), str(self.episode), quote(self.provider, safe="")]
         if self.resolution is not None:
             segments.append(quote(self.resolution, safe=""))
-        return "/stream/" + "/".join(segments)
+        return "/".join(segments)

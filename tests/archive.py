@@ -29,7 +29,7 @@ def archive(key: VideoKey, accounts: list[StorageAccount], content: bytes = CONT
     for account in accounts:
         Replica.objects.create(stored_file=file, account=account)
         place = Path(account.root) / repo / path
-        place.parent.mkdir(parents=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(content)
     return VideoStore.objects.create(
         mal_id=key.mal_id, episode=key.episode, provider=key.provider, resolution=key.resolution,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Q, QuerySet
+from django.forms.widgets import Script
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -19,11 +21,15 @@ from storage_app.admin.video_actions import VideoActions
 from storage_app.key_rules import WORK_MAX
 from storage_app.models import VideoStore
 from storage_app.naming import VideoKey
+from storage_app.playback.urls import stream_url
 
 
 @admin.register(VideoStore)
 class VideoStoreAdmin(VideoActions, ReadOnlyAdmin[VideoStore]):
     """Everything that can be played, newest first. Deleting has a page of its own."""
+
+    class Media:
+        js = [Script("player/copy.js", type="module")]
 
     list_display = (
         "work",
@@ -121,13 +127,20 @@ class VideoStoreAdmin(VideoActions, ReadOnlyAdmin[VideoStore]):
 
     @admin.display(description="play")
     def play(self, video: VideoStore) -> SafeString:
-        """Leads to the video itself."""
-        return format_html('<a href="{}">Play</a>', _path(video))
+        """Leads to its page."""
+        return format_html('<a href="{}">Play</a>', _key(video).watch_path())
 
     @admin.display(description="player")
     def player(self, video: VideoStore) -> SafeString:
-        """The video in the page, from this site, so that what is checked is what lies here."""
-        return format_html('<video class="rk-player" controls preload="metadata" src="{}"></video>', _path(video))
+        """The player in a frame, and the links that people are given."""
+        watch, stream = _key(video).watch_path(), stream_url(_key(video))
+        return format_html(
+            '<iframe class="rk-player" src="{}?embed=1" title="Player" allow="fullscreen; picture-in-picture"></iframe>'
+            '<p class="rk-links">'
+            '<span><a href="{}">Watch page</a> <button type="button" data-copy="{}">Copy link</button></span>'
+            '<span><a href="{}">Video URL</a> <button type="button" data-copy="{}">Copy URL</button></span></p>',
+            watch, watch, settings.PUBLIC_URL + watch, stream, stream,
+        )  # fmt: skip
 
     @admin.display(description="replicas")
     def replicas(self, video: VideoStore) -> SafeString | str:
@@ -171,5 +184,5 @@ class VideoStoreAdmin(VideoActions, ReadOnlyAdmin[VideoStore]):
         return stream_table(video.stored_file.media if video.stored_file else None)
 
 
-def _path(video: VideoStore) -> str:
-    return VideoKey(video.mal_id, video.episode, video.provider, video.resolution).stream_path()
+def _key(video: VideoStore) -> VideoKey:
+    return VideoKey(video.mal_id, video.episode, video.provider, video.resolution)

@@ -80,14 +80,15 @@ def _look_up(key: VideoKey, queue_status: QueueStatus | None) -> Archived | Noth
         video = VideoStore.objects.select_related("stored_file").filter(**filter_by(key)).first()
         if video is None:
             return _not_archived(key, queue_status(key) if queue_status else None)
-        return _archived(key, video)
+        return archived(key, video)
     finally:
         # A viewer stays for hours; the database's connection must not wait for the end of the response.
         if not connection.in_atomic_block:
             connection.close()
 
 
-def _archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
+def archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
+    """What `serve` needs of this video."""
     file = video.stored_file
     if file is None:
         return no_copy()

@@ -74,7 +74,7 @@ class StreamView(AsyncView):
         """GET and HEAD."""
         found = await find((mal_id, episode, provider, resolution), self.queue_status, self.source_of)
         if isinstance(found, Archived):
-            return await _serve(request, found)
+            return await serve(request, found)
         if isinstance(found, Nothing):
             return found.answer()
         return await proxied(request, found.url, signer(), lasting=False)
@@ -100,7 +100,8 @@ class StreamAsItComesView(StreamView):
     """The same for the URL without a resolution."""
 
 
-async def _serve(request: HttpRequest, video: Archived) -> HttpResponseBase:
+async def serve(request: HttpRequest, video: Archived, *, attachment: str = "") -> HttpResponseBase:
+    """The bytes of an archived video, or a range of them; `attachment` is a Content-Disposition, and they are ours."""
     headers = {
         "Accept-Ranges": "bytes",
         "ETag": f'"{video.sha256}"',
@@ -108,6 +109,7 @@ async def _serve(request: HttpRequest, video: Archived) -> HttpResponseBase:
         "Cache-Control": CACHE_CONTROL,
         "Content-Type": video.content_type,
         **HARMLESS,
+        **({"Content-Disposition": attachment} if attachment else {}),
     }
     early = get_conditional_response(request, headers["ETag"], video.modified, HttpResponse(headers=headers))
     if early is not None and early.status_code != 200:
@@ -127,6 +129,8 @@ async def _serve(request: HttpRequest, video: Archived) -> HttpResponseBase:
     status = 206 if part else 200
     sent_by_others = await redirected(request, video) or await by_nginx(request, video, part, headers)
     return sent_by_others or await _streamed(video, wanted, status, headers)
+    elsewhere = None if attachment else await _redirected(request, video)
+    return elsewhere or await _streamed(video, wanted, 206 if part else 200, headers)
 
 
 async def _streamed(video: Archived, wanted: ByteRange, status: int, headers: dict[str, str]) -> HttpResponseBase:

@@ -54,6 +54,7 @@ class SidecarKind(models.TextChoices):
 
     THUMBNAIL = "thumbnail", "Thumbnail"
     SUBTITLES = "subtitles", "Subtitles"
+    STORYBOARD = "storyboard", "Storyboard"
     MANIFEST = "manifest", "Manifest"
 
 

@@ -39,7 +39,7 @@ def test_an_empty_store_says_where_to_look(operator: Client) -> None:
 def test_the_store_shows_size_and_copies(operator: Client, video: VideoStore) -> None:
     page = operator.get(STORE)
     assert "1.2 MB 1:02 2 of 2" in text(page)
-    assert f'href="{KEY.stream_path()}"' in page.content.decode()
+    assert f'href="{KEY.watch_path()}"' in page.content.decode()
 
 
 def test_videos_with_too_few_copies_are_found(operator: Client, video: VideoStore) -> None:
@@ -56,7 +56,7 @@ def test_a_disabled_account_is_not_waited_for(operator: Client, accounts: list[S
 
 def test_an_archived_video_plays_on_its_page(operator: Client, video: VideoStore) -> None:
     page = operator.get(f"{STORE}{video.pk}/change/").content.decode()
-    assert f'controls preload="metadata" src="{KEY.stream_path()}"' in page
+    assert f'src="{KEY.watch_path()}?embed=1"' in page
     assert page.count(">In use</span>") == 2
     assert "&quot;container&quot;: &quot;mp4&quot;" in page
 
