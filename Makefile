@@ -71,6 +71,10 @@ lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with h
 	@for name in requirements requirements-browser requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-header $$name.in --output-file $$name.txt; done
 
+.PHONY: vendor
+vendor: .venv/dev.ok ## Write static/vendor anew, in the versions that its VERSION.json files name.
+	@$(PYTHON) -m tests.vendored
+
 ##@ Housekeeping
 
 .PHONY: help
