@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+import django
 from django.conf import settings
-from django.core.asgi import get_asgi_application
-
-from archive_site.body_limit import BodyLimit
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "archive_site.settings")
+django.setup(set_prefix=False)
 
-application = BodyLimit(get_asgi_application(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+from archive_site.body_limit import BodyLimit  # noqa: E402 (after Django is set up)
+from archive_site.piece_handler import PieceHandler  # noqa: E402
+
+application = BodyLimit(PieceHandler(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

@@ -10,7 +10,7 @@ from archive_site.process_tree import die_with_parent
 
 _host = env.text("BIND", "0.0.0.0")  # noqa: S104 (a server)
 bind = f"{_host}:{env.integer('PORT', 7860, minimum=1, maximum=65535)}"
-worker_class = "asgi"
+worker_class = "archive_site.web_worker.Worker"
 workers = env.integer("WEB_WORKERS", 2, minimum=1, maximum=64)
 limit_request_line = 8190  # URLs of videos are long, and come back in a query; the default answers 414 at 4094
 graceful_timeout = 10

@@ -5,54 +5,97 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO
 
-from django.http import HttpResponseBase
+from django.http import StreamingHttpResponse
 
-_READ_BYTES = 512 * 1024
+READ_BYTES = 512 * 1024
+
+FILES = ThreadPoolExecutor(256, thread_name_prefix="files")
+"""In which files are read and sent: a disk that hangs holds up only its own viewers. Threads start when needed."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class FileSlice:
-    """`length` bytes of an open file from `start` on. Whoever yields it keeps the file open until the next piece."""
+    """`length` bytes of an open file from `start` on. Whoever yields it keeps the file open until the next piece.
+
+    Once the next piece is asked for, `sent` tells how many bytes of it the viewer was sent. When they are fewer than
+    `length`, the file ended there, or `error` says why it could not be read on: the next piece has to begin at the
+    byte `start + sent` of what is played, from another copy.
+    """
 
     file: BinaryIO
     start: int
     length: int
+    sent: int = field(default=0, init=False)
+    error: OSError | None = field(default=None, init=False)
 
-    def read(self, done: int) -> bytes:
-        """Up to half a megabyte of what follows the first `done` bytes; empty when the file ends early."""
-        return os.pread(self.file.fileno(), min(_READ_BYTES, self.length - done), self.start + done)
+    @property
+    def whole(self) -> bool:
+        """Was all of it sent?"""
+        return self.sent == self.length
+
+    def read(self) -> bytes:
+        """Up to half a megabyte of what was not sent yet; empty when the file ends early. Raises OSError."""
+        return os.pread(self.file.fileno(), min(READ_BYTES, self.length - self.sent), self.start + self.sent)
 
 
 Piece = bytes | FileSlice
 
 
-class PiecesResponse(HttpResponseBase):
-    """A streamed response. `close` is called when it is over, also when the viewer left before its first byte."""
+class PiecesResponse(StreamingHttpResponse):
+    """A streamed response. `close` is called when it is over, also when the viewer left before its first byte.
 
-    streaming = True
-    is_async = True
+    The web server's own process sends a FileSlice by `sendfile` (web_worker.py); any other server gets its bytes.
+    """
+
+    by_kernel = False
+    """May its files be sent by the server? Set for the request that it answers, as is:"""
+    bodiless = False
+    """Is it for HEAD?"""
 
     def __init__(
         self, pieces: AsyncIterator[Piece], *, status: int, headers: Mapping[str, str], close: Callable[[], None]
     ) -> None:
-        super().__init__(status=status, headers=dict(headers))
+        super().__init__(_bytes_of(pieces), status=status, headers=dict(headers))
         self.pieces = pieces
         self._resource_closers.append(close)  # type: ignore[attr-defined]
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces as bytes, for servers that can't send files themselves."""
-        async for piece in self.pieces:
+
+async def _bytes_of(pieces: AsyncIterator[Piece]) -> AsyncIterator[bytes]:
+    """For servers that can't send files themselves."""
+    async with closing(pieces):
+        async for piece in pieces:
             if isinstance(piece, bytes):
                 yield piece
                 continue
-            done = 0
-            while done < piece.length and (part := await asyncio.to_thread(piece.read, done)):
-                done += len(part)
+            async for part in in_parts(piece):
                 yield part
 
-    def getvalue(self) -> Any:
-        """There is none before it was streamed."""
-        raise AttributeError("A streamed response has no content.")
+
+@asynccontextmanager
+async def closing(pieces: AsyncIterator[Piece]) -> AsyncIterator[AsyncIterator[Piece]]:
+    """The iterator itself; at the end it is closed where it can be, as generators can."""
+    try:
+        yield pieces
+    finally:
+        if aclose := getattr(pieces, "aclose", None):
+            await aclose()
+
+
+async def in_parts(piece: FileSlice) -> AsyncIterator[bytes]:
+    """Its bytes, read in threads; counts them in `piece.sent` when they are asked to go on."""
+    loop = asyncio.get_running_loop()
+    while not piece.whole:
+        try:
+            part = await loop.run_in_executor(FILES, piece.read)
+        except OSError as error:
+            piece.error = error
+            return
+        if not part:
+            return
+        yield part
+        piece.sent += len(part)

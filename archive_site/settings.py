@@ -27,6 +27,7 @@ CREDENTIALS_KEY = env.secret("CREDENTIALS_KEY", REELKEEP_DATA) or SECRET_KEY
 HF_FILE_SALT = env.secret("HF_FILE_SALT", REELKEEP_DATA)
 TRIGGER_TOKEN = env.secret("TRIGGER_TOKEN", REELKEEP_DATA) or HF_FILE_SALT
 API_TOKEN = env.secret("API_TOKEN", REELKEEP_DATA) or TRIGGER_TOKEN
+EDGE_TOKEN = env.secret("EDGE_TOKEN", REELKEEP_DATA) or API_TOKEN
 ADMIN_PASSWORD = env.secret("ADMIN_PASSWORD", REELKEEP_DATA)
 ADMIN_USERNAME = env.text("ADMIN_USERNAME", "admin")
 
@@ -49,6 +50,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # Derived, so that a Worker that is given the same HF_FILE_SALT needs no further secret.
 PROXY_SIGNING_KEY = env.secret("PROXY_SIGNING_KEY", REELKEEP_DATA) or playback_keys.derived(HF_FILE_SALT or SECRET_KEY)
 PROXY_SIGNING_KEYS_OLD = env.secret("PROXY_SIGNING_KEYS_OLD", REELKEEP_DATA).replace(",", " ").split()
+S3_PLAYBACK = env.choice("S3_PLAYBACK", "proxy", ("proxy", "redirect"))
 PROXY_URL_HOURS = env.integer("PROXY_URL_HOURS", 12, minimum=1, maximum=24 * 7)
 
 # --- Fetching ---------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from archive_site.health import HealthView
 from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
 from queue_app.api.trigger import TriggerView
+from storage_app.api.lookup import LookupAsItComesView, LookupView
 from storage_app.api.store import StoredVideoView
 from storage_app.api.stream import StreamAsItComesView, StreamView
 
@@ -33,6 +34,8 @@ schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNego
 docs = SpectacularSwaggerView.as_view(url_name="schema")
 stream = StreamView.as_view(queue_status=queue_status)
 stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
+lookup = LookupView.as_view(queue_status=queue_status)
+lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -46,6 +49,8 @@ urlpatterns = [
     *either("api/v1/queue/<uuid:job_id>/cancel", CancelView.as_view(), "job-cancel"),
     *either("api/v1/queue/<uuid:job_id>/requeue", RequeueView.as_view(), "job-requeue"),
     *either("api/v1/store/<uuid:video_id>", StoredVideoView.as_view(), "stored-video"),
+    *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", lookup, "lookup"),
+    *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>", lookup_as_it_comes, "lookup-as-it-comes"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
     *either("api/schema", schema, "schema"),

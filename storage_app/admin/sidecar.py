@@ -12,8 +12,7 @@ from django.urls import URLPattern, path
 
 from archive_site.admin_parts import ReadOnlyAdmin
 from storage_app.models import Sidecar
-from storage_app.playback.copies import Copy, CopyReader, NoCopyLeft
-from storage_app.playback.ranges import ByteRange
+from storage_app.playback.copies import Copy, NoCopyLeft, whole
 from storage_app.replicas import copies_of
 
 
@@ -46,10 +45,6 @@ class SidecarAdmin(ReadOnlyAdmin[Sidecar]):
 
 def _content(copies: Sequence[Copy], size: int) -> bytes:
     try:
-        reader = CopyReader(copies, size, ByteRange(0, size))
-        try:
-            return b"".join(iter(reader.read, b""))
-        finally:
-            reader.close()
+        return whole(copies, size)
     except NoCopyLeft:
         raise Http404("No copy of this file can be read now. Look at its accounts.") from None

@@ -6,8 +6,8 @@ A backend knows nothing of the database. Paths are `repo` (`weaboo-55825`) and `
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -94,6 +94,19 @@ class Capacity:
     files: int | None = None
 
 
+@dataclass(frozen=True)
+class SignedUrl:
+    """Where the bytes of an object can be had until `until` (seconds since 1970), by whoever has this URL; with
+    `headers`, where the account serves it to us alone. Both are secret. `size` and `sha256` as far as the account told.
+    """
+
+    url: str = field(repr=False)
+    until: float
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    size: int | None = None
+    sha256: str | None = None
+
+
 class GrowingFile(Protocol):
     """A file of this host that is still being downloaded."""
 
@@ -155,3 +168,10 @@ class Backend(Protocol):
 
     def direct_url(self, repo: str, path: str) -> str | None:
         """A URL at which the account itself serves the object, without a signature; None when it serves none."""
+
+
+class RemoteBackend(Backend, Protocol):
+    """An account elsewhere, from which viewers are served by URLs."""
+
+    def signed_url(self, repo: str, path: str) -> SignedUrl:
+        """Where to read the object for a while. Raises ObjectMissingError where the account tells at once."""

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from storage_app.backends import hf_chunks
+from storage_app.backends import hf_chunks, hf_signed
 from storage_app.backends.base import (
     Backend,
     Capacity,
@@ -20,6 +20,7 @@ from storage_app.backends.base import (
     ListedObject,
     ObjectMissingError,
     Progress,
+    SignedUrl,
     StorageError,
     StoredObject,
 )
@@ -231,3 +232,7 @@ class HuggingFaceBackend:
     def direct_url(self, repo: str, path: str) -> str | None:
         """See Backend.direct_url. Of a private repository it asks for a token."""
         return self.hub.resolve_url(self.hub.repo_id(repo), path)
+
+    def signed_url(self, repo: str, path: str) -> SignedUrl:
+        """See RemoteBackend.signed_url: the Hub's own signed URL, which is good for about an hour."""
+        return hf_signed.signed_url(self.hub, self.hub.repo_id(repo), checked(repo, path))

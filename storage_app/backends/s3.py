@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote
 
@@ -14,6 +15,7 @@ from storage_app.backends.base import (
     ListedObject,
     ObjectMissingError,
     Progress,
+    SignedUrl,
     StorageError,
     StoredObject,
 )
@@ -24,6 +26,9 @@ from storage_app.backends.s3_sending import Meter, Source
 from storage_app.backends.s3_upload import Uploads
 
 __all__ = ["Bucket", "S3Backend"]
+
+SIGNED_SECONDS = 3600
+"""For which a URL that is made for viewers is good."""
 
 
 class S3Backend:
@@ -98,6 +103,11 @@ class S3Backend:
         what = {"Bucket": self.bucket.bucket, "Key": key_of(repo, path)}
         sign = self.client.boto.generate_presigned_url
         return str(self.client.guarded(sign, "get_object", Params=what, ExpiresIn=seconds))
+
+    def signed_url(self, repo: str, path: str) -> SignedUrl:
+        """See RemoteBackend.signed_url. Made here, so nothing is known yet of the object."""
+        until = time.time() + SIGNED_SECONDS
+        return SignedUrl(self.presigned_url(repo, path, SIGNED_SECONDS), until)
 
     def _put(self, file: FileToPut, meter: Meter) -> StoredObject:
         key = key_of(file.repo, file.path)

@@ -1,27 +1,27 @@
-"""Bytes of a file that lies in several places: when one copy fails, the next goes on at the same byte."""
+"""Copies of a file, and how a viewer's bytes are read from one of them."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-import threading
-from collections.abc import AsyncIterator, Callable, Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
-from uuid import UUID
+from typing import BinaryIO, Protocol
 
-from storage_app.backends.base import Backend, ContentMismatchError, StorageError
+from archive_site.pieces import FileSlice, Piece
+from storage_app.backends.base import ContentMismatchError, StorageError
 from storage_app.backends.local import LocalBackend
-from storage_app.playback import known
 from storage_app.playback.ranges import ByteRange
-from storage_app.playback.threads import SilentError, in_time, of_viewers
+from storage_app.playback.threads import in_time, of_folders
 
-CHUNK_BYTES = 512 * 1024
-OPENING_SECONDS = 10.0
-"""In which an account elsewhere has to send its first bytes, for a viewer waits for them."""
-READING_SECONDS = 30.0
-"""In which it has to send some more."""
+SLICE_BYTES = 8 * 1024 * 1024
+"""That are sent of a file on this host before somebody looks whether all is well."""
+ANSWER_SECONDS = 8.0
+"""For which a player waits for the first bytes of a copy, where there is no other; uploads wait for STORAGE_TIMEOUT."""
+WHOLE_SECONDS = 30.0
+"""In which an account has to send a small file that is wanted as a whole."""
 
 logger = logging.getLogger(__name__)
 
@@ -31,31 +31,42 @@ class NoCopyLeft(Exception):
 
 
 class Source(Protocol):
-    """An open copy. `read` raises StorageError and OSError; it and `close` are never called at the same time."""
+    """An open copy. All of it belongs to the event loop."""
 
-    def read(self, length: int, /) -> bytes:
-        """Up to `length` further bytes; empty at the end."""
+    async def read(self) -> Piece:
+        """The next piece, of those that are wanted; never empty. Raises StorageError and OSError."""
 
     def close(self) -> None:
-        """Let go of it; harmless to repeat."""
+        """Let go of it, also while somebody waits for a piece, who then gets an error. Harmless to repeat."""
 
 
 class Copy(Protocol):
-    """One copy of a file. `str()` of it names it to operators."""
+    """One copy of a file, on the account with this index. `str()` of it names it to operators."""
+
+    @property
+    def index(self) -> int:
+        """Of its account."""
 
     @property
     def key(self) -> Hashable:
         """The same for the same copy."""
 
     @property
-    def remote(self) -> bool:
-        """Does it lie on an account elsewhere?"""
+    def account(self) -> Hashable:
+        """The same for all copies on the same account."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds in which it has to send its first bytes."""
 
     def present(self, size: int) -> bool:
         """Does it seem to be there with `size` bytes? As far as this host can tell without connecting to anybody."""
 
-    def open(self, wanted: ByteRange, size: int) -> Source:
+    async def open(self, wanted: ByteRange, size: int) -> Source:
         """These bytes of it. Raises StorageError, also when it hasn't `size` bytes in all, and OSError."""
+
+    def whole(self, size: int) -> bytes:
+        """All of it, for the admin's pages; waits. Raises as `open` does."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,7 @@ class LocalCopy:
     """A copy in a folder of this host."""
 
     name: str
+    index: int
     backend: LocalBackend
     repo: str
     path: str
@@ -76,181 +88,69 @@ class LocalCopy:
         return self.backend.root, self.repo, self.path
 
     @property
-    def remote(self) -> bool:
-        """See Copy.remote."""
-        return False
+    def account(self) -> Hashable:
+        """See Copy.account."""
+        return self.backend.root
+
+    @property
+    def patience(self) -> float:
+        """See Copy.patience."""
+        return ANSWER_SECONDS
 
     def present(self, size: int) -> bool:
         """See Copy.present."""
         try:
-            self.open(ByteRange(0, 0), size).close()
+            self._file(size).close()
         except (OSError, StorageError) as error:
-            _left_out(self, error)
+            left_out(self, error)
             return False
         return True
 
-    def open(self, wanted: ByteRange, size: int) -> Source:
-        """See Copy.open."""
+    async def open(self, wanted: ByteRange, size: int) -> Source:
+        """See Copy.open. A folder that hangs holds up a thread, not the event loop."""
+        opening = of_folders().submit(self._file, size)
+        try:
+            file = await asyncio.shield(asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_late)
+            raise
+        return LocalSource(file, wanted)
+
+    def whole(self, size: int) -> bytes:
+        """See Copy.whole."""
+        return in_time(WHOLE_SECONDS, self._read, size)
+
+    def _read(self, size: int) -> bytes:
+        with self._file(size) as file:
+            return file.read()
+
+    def _file(self, size: int) -> BinaryIO:
         file = self.backend.open_file(self.repo, self.path)
         found = os.fstat(file.fileno()).st_size
         if found != size:
             file.close()
             raise ContentMismatchError(f"It has {found} bytes, not {size}.")
-        file.seek(wanted.start)
         return file
 
 
-@dataclass(frozen=True)
-class RemoteCopy:
-    """A copy on an account elsewhere. `connect` makes the backend, which is only done when the copy is opened."""
+class LocalSource:
+    """An open file, in slices that the web server sends by itself where it can."""
 
-    name: str
-    connect: Callable[[], Backend]
-    repo: str
-    path: str
-    sha256: str
-    replica: UUID
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def key(self) -> Hashable:
-        """See Copy.key."""
-        return self.replica
-
-    @property
-    def remote(self) -> bool:
-        """See Copy.remote."""
-        return True
-
-    def present(self, size: int) -> bool:
-        """True: who wants to know better opens it."""
-        return True
-
-    def open(self, wanted: ByteRange, size: int) -> Source:
-        """See Copy.open. What the account says of the object is asked for first, and believed for five minutes."""
-        return in_time(OPENING_SECONDS, lambda: self._open(wanted, size), _Pieces.close)
-
-    def _open(self, wanted: ByteRange, size: int) -> _Pieces:
-        backend = self.connect()
-        if not known.is_good(self.key):
-            found = backend.stat(self.repo, self.path)
-            if found.size != size or found.sha256 not in {None, self.sha256}:
-                raise ContentMismatchError(f"The account has something else there, of {found.size} bytes.")
-            known.good(self.key)
-        return _Pieces(backend.open(self.repo, self.path, wanted.start, wanted.stop))
-
-
-class _Pieces:
-    """What a backend sends, read as if it were a file. The first piece is fetched at once: then the account answers."""
-
-    def __init__(self, pieces: Iterator[bytes]) -> None:
-        self._pieces = pieces
-        self._rest = memoryview(next(pieces, b""))
-
-    def read(self, length: int) -> bytes:
-        """See Source.read."""
-        while not self._rest:
-            piece = self._next()
-            if piece is None:
-                return b""
-            self._rest = memoryview(piece)
-        taken, self._rest = self._rest[:length], self._rest[length:]
-        return bytes(taken)
-
-    def _next(self) -> bytes | None:
-        """The next piece; None at the end. One that hangs is left to itself, and closed when it comes back."""
-        pieces = self._pieces
-        try:
-            return in_time(READING_SECONDS, lambda: next(pieces, None), lambda _: _close(pieces))
-        except SilentError:
-            self._pieces = iter(())
-            raise
-
-    def close(self) -> None:
-        """Ends the connection: backends send from generators, which let go of it then."""
-        self._rest = memoryview(b"")
-        _close(self._pieces)
-
-
-def _close(pieces: Iterator[bytes]) -> None:
-    close = getattr(pieces, "close", None)
-    if close is not None:
-        close()
-
-
-class CopyReader:
-    """Reads `wanted` from the first of `copies` that holds a file of `size` bytes. Raises NoCopyLeft.
-
-    Those that have failed in the last minute are tried after the others.
-    It may be closed by one thread while another one reads: then the copy is let go of when that has come back.
-    """
-
-    def __init__(self, copies: Sequence[Copy], size: int, wanted: ByteRange) -> None:
-        self._copies = iter(sorted(copies, key=lambda copy: known.has_failed(copy.key)))
-        self._size = size
+    def __init__(self, file: BinaryIO, wanted: ByteRange) -> None:
+        self._file = file
         self._position = wanted.start
         self._stop = wanted.stop
-        self._busy = threading.Lock()
-        self._over = False
-        self.closed = False
-        """Has the copy been let go of?"""
-        self._copy, self._source = self._next_copy()
 
-    @property
-    def remote(self) -> bool:
-        """Does the copy that is being read lie on an account elsewhere?"""
-        return self._copy.remote
-
-    def read(self) -> bytes:
-        """The next piece; empty at the end, and once it is closed. Raises NoCopyLeft."""
-        try:
-            with self._busy:
-                return b"" if self._over else self._read()
-        finally:
-            if self._over:
-                self.close()
-
-    def close(self) -> None:
-        """Reading is over."""
-        self._over = True
-        if self._busy.acquire(blocking=False):
-            try:
-                self._source.close()
-                self.closed = True
-            finally:
-                self._busy.release()
-
-    def _read(self) -> bytes:
-        while wanted := min(CHUNK_BYTES, self._stop - self._position):
-            piece = self._read_from_copy(wanted)
-            if piece:
-                self._position += len(piece)
-                return piece
-            known.failed(self._copy.key)
-            self._source.close()
-            self._copy, self._source = self._next_copy()
-        return b""
-
-    def _read_from_copy(self, length: int) -> bytes:
-        try:
-            piece = self._source.read(length)
-        except (OSError, StorageError) as error:
-            logger.warning("%s fails at byte %d: %s Going on with the next.", self._copy, self._position, error)
-            return b""
-        if not piece:
-            logger.warning("%s ends at byte %d of %d. Going on with the next.", self._copy, self._position, self._size)
+    async def read(self) -> Piece:
+        """See Source.read."""
+        length = min(SLICE_BYTES, self._stop - self._position)
+        piece = FileSlice(self._file, self._position, length)
+        self._position += length
         return piece
 
-    def _next_copy(self) -> tuple[Copy, Source]:
-        for copy in self._copies:
-            try:
-                return copy, copy.open(ByteRange(self._position, self._stop), self._size)
-            except (OSError, StorageError) as error:
-                known.failed(copy.key)
-                _left_out(copy, error)
-        raise NoCopyLeft
+    def close(self) -> None:
+        """See Source.close."""
+        self._file.close()
 
 
 def any_present(copies: Sequence[Copy], size: int) -> bool:
@@ -258,42 +158,25 @@ def any_present(copies: Sequence[Copy], size: int) -> bool:
     return any(copy.present(size) for copy in copies)
 
 
-def _left_out(copy: Copy, error: Exception) -> None:
+def whole(copies: Sequence[Copy], size: int) -> bytes:
+    """All bytes of a small file, from the first copy that gives them. Waits for that. Raises NoCopyLeft."""
+    for copy in copies:
+        try:
+            content = copy.whole(size)
+        except (OSError, StorageError) as error:
+            left_out(copy, error)
+            continue
+        if len(content) == size:
+            return content
+        logger.warning("%s gave %d bytes of %d.", copy, len(content), size)
+    raise NoCopyLeft
+
+
+def left_out(copy: Copy, error: Exception) -> None:
+    """Tell operators of a copy that can't be used."""
     logger.warning("%s is left out: %s Its account needs a look.", copy, error)
 
 
-class Body:
-    """What a synchronous server (and Django's test client) iterates over."""
-
-    def __init__(self, reader: CopyReader) -> None:
-        self._reader = reader
-
-    def __iter__(self) -> Iterator[bytes]:
-        try:
-            while piece := self._reader.read():
-                yield piece
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Called by Django when the response is over, also when the viewer left before its first byte."""
-        self._reader.close()
-
-
-class AsyncBody:
-    """The same for ASGI: copies are read in threads, the event loop never waits for a disk or an account."""
-
-    def __init__(self, reader: CopyReader) -> None:
-        self._reader = reader
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        loop = asyncio.get_running_loop()
-        try:
-            while piece := await loop.run_in_executor(of_viewers(self._reader.remote), self._reader.read):
-                yield piece
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Called by Django when the response is over, also when the viewer left in the middle."""
-        self._reader.close()
+def _close_late(opening: Future[BinaryIO]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

@@ -26,8 +26,22 @@ EXACT, DIRECTORY = "exact", "directory"
 MAX_URL = 4096
 """Characters that a signed upstream URL may have."""
 
-_DOT_SEGMENT = re.compile(r"(?:^|[/\\])(?:\.|%2e){1,2}(?:[/\\?#]|$)", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x20\x7f]")
+# A line break in a URL would make one signed text of two meanings; a lone surrogate has no UTF-8.
+_UNSIGNABLE = re.compile("[\x00-\x20\x7f\ud800-\udfff]")
+_NOT_PRINTABLE = re.compile(r"[^\x21-\x7e]")
+_ENCODED = [(mark, f"%{ord(mark):02X}") for mark in "%!\"#$&'()*+,/:;<=>?@[\\]^`{|}"]  # the percent sign comes first
+_EXPIRES = re.compile(r"0|[1-9][0-9]{0,11}")
+_PARTS = re.compile(
+    r"(?P<folder>https?://[^/?#\\]+/(?:[^?#\\]*/)?)(?P<name>[^/?#\\]*)(?![^?#])", re.IGNORECASE | re.ASCII
+)
+_DOT_SEGMENT = re.compile(r"/(?:\.|%2e){1,2}[;/]", re.IGNORECASE | re.ASCII)
+_PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.~-]*)?")
+# What a server could take for a dot in front, or anywhere for a slash or for one more encoding; the look-alikes
+# are those that Windows and Unicode's compatibility forms turn into one.
+_LEAVES = re.compile(
+    "^[ .;\u2024\u2025\u2026\ufe52\uff0e]"
+    "|[\x00-\x1f\x7f/\\\\%\u00a5\u20a9\u2044\u2215\u2216\u29f5\u29f8\ufe68\ufe6a\uff05\uff0f\uff3c]"
+)
 
 
 class Refused(Exception):
@@ -81,6 +95,8 @@ class Keyring:
             raise Refused(400, "bad_request", "The query parameter url is missing.")
         if not sig or not kid or not exp:
             raise Refused(403, "unsigned", "This URL is not signed. Ask this site for a link.")
+        if len(url) > MAX_URL:
+            raise Refused(400, "bad_request", f"The query parameter url is longer than {MAX_URL} characters.")
         grant = self._grant(url, kid, sig, exp, query.get("vars", ""))
         if grant is None:
             raise Refused(403, "bad_signature", "The signature of this URL is not ours.")
@@ -90,11 +106,9 @@ class Keyring:
 
     def _grant(self, url: str, kid: str, sig: str, exp: str, variables: str) -> Grant | None:
         key = self._by_kid.get(kid)
-        if key is None or not re.fullmatch(r"[0-9]{1,12}", exp) or len(url) > MAX_URL or _CONTROL.search(url):
+        if key is None or not _EXPIRES.fullmatch(exp) or _UNSIGNABLE.search(url) or _NOT_PRINTABLE.search(variables):
             return None
         expires = int(exp)
-        if str(expires) != exp:
-            return None
         good = _same(key.sign(EXACT, expires, url, variables), sig)
         folder = None if variables else directory(url)
         if folder is not None:
@@ -107,47 +121,66 @@ class Signer:
 
     def __init__(self, key: Key, expires: int) -> None:
         self.key, self.expires = key, expires
-        self._before: dict[str, str] = {}
+        self._kid = key.kid
+        self._within: dict[str, str] = {}
 
     def exact(self, url: str, variables: str = "") -> str:
-        """The query for this very URL."""
+        """The query for this very URL. Spaces and control characters in it are percent-encoded first."""
+        url = _UNSIGNABLE.sub(_signable, url)
         before = self._head(self.key.sign(EXACT, self.expires, url, variables))
-        middle = f"&vars={quote(variables, safe='')}" if variables else ""
-        return f"{before}{middle}&url={quote(url, safe='')}"
+        middle = f"&vars={percent_encoded(variables)}" if variables else ""
+        return f"{before}{middle}&url={percent_encoded(url)}"
 
     def child(self, url: str) -> str:
         """The query for a URL that a playlist leads to: signed by its directory where it has one."""
         folder = directory(url)
-        if folder is None:
+        if folder is None or _UNSIGNABLE.search(url):
             return self.exact(url)
-        before = self._before.get(folder)
-        if before is None:
-            before = self._before[folder] = self._head(self.key.sign(DIRECTORY, self.expires, folder))
-        return f"{before}&url={quote(url, safe='')}"
+        return self.within(folder) + percent_encoded(url[len(folder) :])
+
+    def within(self, folder: str) -> str:
+        """The query for what lies directly in `folder` (as `directory` gives it), up to its percent-encoded name."""
+        query = self._within.get(folder)
+        if query is None:
+            before = self._head(self.key.sign(DIRECTORY, self.expires, folder))
+            query = self._within[folder] = f"{before}&url={percent_encoded(folder)}"
+        return query
 
     def _head(self, signature: str) -> str:
-        return f"exp={self.expires}&kid={self.key.kid}&sig={signature}"
+        return f"exp={self.expires}&kid={self._kid}&sig={signature}"
 
 
 def directory(url: str) -> str | None:
     """`url` up to the last slash of its path; None when it has no path, or one that could lead out of a directory."""
-    bare = url.partition("#")[0].partition("?")[0]
-    scheme, mark, rest = bare.partition("://")
-    authority, slash, path = rest.partition("/")
-    if not mark or not slash or not authority or "\\" in bare or _DOT_SEGMENT.search(_decoded(f"/{path}")):
+    match = _PARTS.match(url)
+    if match is None or not _stays(match["name"]) or _DOT_SEGMENT.search(match["folder"]):
         return None
-    return f"{scheme}://{authority}/{path.rpartition('/')[0]}{'/' if '/' in path else ''}"
+    return match["folder"]
 
 
-def _decoded(path: str) -> str:
-    """Percent-decoded until nothing changes, a few times at most: `%252e` is a dot for some servers."""
-    for _ in range(3):
-        decoded = unquote(path)
-        if decoded == path:
-            break
-        path = decoded
-    return path
+def percent_encoded(text: str) -> str:
+    """`text` with everything but RFC 3986's unreserved characters percent-encoded."""
+    if not text.isascii() or _NOT_PRINTABLE.search(text):
+        return quote(text, safe="")
+    for mark, encoded in _ENCODED:  # five times as fast as `quote`, and of every link in a playlist
+        if mark in text:
+            text = text.replace(mark, encoded)
+    return text
+
+
+def _signable(match: re.Match[str]) -> str:
+    return quote(match[0] if match[0].isascii() else "\ufffd")
+
+
+def _stays(name: str) -> bool:
+    """Whether no server could take this last part of a path for something outside of its directory."""
+    if _PLAIN_NAME.fullmatch(name):
+        return True
+    try:
+        return not _LEAVES.search(unquote(name, errors="strict"))
+    except UnicodeDecodeError:
+        return False
 
 
 def _same(one: str, other: str) -> bool:
-    return hmac.compare_digest(one.encode(), other.encode())
+    return hmac.compare_digest(one.encode(), other.encode(errors="replace"))

@@ -1,17 +1,20 @@
-"""The threads in which copies are opened and read: an account that hangs holds up only those who wait for it."""
+"""The threads in which accounts are asked: one that hangs holds up only those who wait for it."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import ParamSpec, TypeVar
 
 from storage_app.backends.base import StorageUnavailableError
 
 THREADS = 256
 """Of each pool; they are started when they are needed."""
+ASKING = 16
+"""Threads that ask one account for URLs: the answers are shared by all viewers of a copy."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -19,28 +22,27 @@ class SilentError(StorageUnavailableError):
     """There was no answer in time."""
 
 
-def of_viewers(remote: bool) -> ThreadPoolExecutor:
-    """For viewers of copies on this host, or of copies elsewhere: an account that hangs delays no local file."""
-    return pool("remote" if remote else "local")
-
-
-def in_time(seconds: float, work: Callable[[], T], late: Callable[[T], object]) -> T:
-    """What `work` returns. Raises SilentError after so many seconds; `late` then gets what comes all the same."""
-    task = pool("accounts").submit(work)
+def in_time(seconds: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """What `work` returns. Raises SilentError after so many seconds; what comes later is lost."""
+    task = pool("waiting").submit(work, *args, **kwargs)
     wait([task], seconds)
     if task.done():
         return task.result()
     task.cancel()
-    task.add_done_callback(functools.partial(_came_late, late))
-    raise SilentError(f"It has not answered for {seconds:g} seconds.")
+    raise silent(seconds)
 
 
-def _came_late(late: Callable[[T], object], task: Future[T]) -> None:
-    if not task.cancelled() and task.exception() is None:
-        late(task.result())
+def silent(seconds: float) -> SilentError:
+    """The error for who has said nothing for so long."""
+    return SilentError(f"It has not answered for {seconds:g} seconds.")
+
+
+def of_folders() -> ThreadPoolExecutor:
+    """For opening copies on this host."""
+    return pool("folders")
 
 
 @functools.cache
-def pool(name: str) -> ThreadPoolExecutor:
+def pool(name: str, threads: int = THREADS) -> ThreadPoolExecutor:
     """The pool of this name; made when it is first asked for."""
-    return ThreadPoolExecutor(THREADS, thread_name_prefix=f"playback-{name}")
+    return ThreadPoolExecutor(threads, thread_name_prefix=f"playback-{name}")

@@ -6,17 +6,21 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from django.http import StreamingHttpResponse
-from django.test import AsyncClient, Client
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.test import AsyncClient
 
+from archive_site.pieces import PiecesResponse
 from queue_app.queue import enqueue_video
 from storage_app.backends.local import LocalBackend
 from storage_app.models import Replica, StorageAccount, StoredFile, VideoStore
 from storage_app.naming import VideoKey
-from storage_app.playback.copies import AsyncBody, CopyReader, LocalCopy, NoCopyLeft
+from storage_app.playback.copies import LocalCopy, NoCopyLeft
 from storage_app.playback.ranges import ByteRange
 from tests.archive import CONTENT, KEY, archive, copy_of, make_account
+from tests.playing import Played, answer_of, play
 
 URL = "/stream/55825/1/animasu/720p"
 CSP = "default-src 'none'; media-src 'self'; sandbox"
@@ -33,13 +37,13 @@ def video(accounts: list[StorageAccount]) -> VideoStore:
     return archive(KEY, accounts)
 
 
-def get(url: str = URL, method: str = "get", **headers: str) -> Any:
-    return getattr(Client(), method)(url, headers={name.replace("_", "-"): text for name, text in headers.items()})
+def get(url: str = URL, method: str = "get", **headers: str) -> Played:
+    return play(url, method, **headers)
 
 
-def body(answer: Any) -> bytes:
-    assert isinstance(answer, StreamingHttpResponse)
-    return answer.getvalue()
+def body(answer: Played) -> bytes:
+    assert isinstance(answer.response, PiecesResponse)
+    return answer.body
 
 
 @pytest.mark.parametrize("url", [URL, URL + "/"])
@@ -209,25 +213,34 @@ def lying(folder: Path) -> tuple[LocalCopy, Path]:
     place = folder / "weaboo-1" / "v.mp4"
     place.parent.mkdir(parents=True)
     place.write_bytes(CONTENT)
-    return LocalCopy(folder.name, LocalBackend(folder), "weaboo-1", "v.mp4"), place
+    return LocalCopy(folder.name, 1, LocalBackend(folder), "weaboo-1", "v.mp4"), place
 
 
 def test_a_copy_that_is_cut_while_it_plays_is_continued_from_the_next(tmp_path: Path) -> None:
     (first, place), (second, _) = lying(tmp_path / "1"), lying(tmp_path / "2")
-    reader = CopyReader([first, second], SIZE, ByteRange(3, SIZE - 3))
-    read = reader.read()
-    place.open("r+b").truncate(len(read) + 3)
-    while piece := reader.read():
-        read += piece
-    assert read == CONTENT[3:-3]
+
+    async def watch() -> bytes:
+        read = b""
+        async for piece in await answer_of([first, second], SIZE, ByteRange(3, SIZE - 3)):
+            if not read:
+                place.open("r+b").truncate(len(piece) + 3)
+            read += piece
+        return read
+
+    assert asyncio.run(watch()) == CONTENT[3:-3]
 
 
 def test_when_the_last_copy_is_cut_the_answer_breaks_off_rather_than_lie(tmp_path: Path) -> None:
     only, place = lying(tmp_path / "1")
-    reader = CopyReader([only], SIZE, ByteRange(0, SIZE))
-    place.open("r+b").truncate(0)
+
+    async def watch() -> None:
+        answer = await answer_of([only], SIZE)
+        place.open("r+b").truncate(0)
+        async for _ in answer:
+            pass
+
     with pytest.raises(NoCopyLeft):
-        b"".join(iter(reader.read, b""))
+        asyncio.run(watch())
 
 
 def test_a_copy_whose_disk_is_not_mounted_is_passed_over(video: VideoStore, accounts: list[StorageAccount]) -> None:
@@ -267,32 +280,33 @@ def test_nothing_is_served_that_a_browser_would_run(video: VideoStore, stored: s
 
 
 @pytest.mark.django_db(transaction=True)
-def test_under_asgi_the_same_bytes_come(tmp_path: Path) -> None:
+def test_a_request_gives_the_database_back_before_its_answer_begins(tmp_path: Path) -> None:
     archive(KEY, [make_account(tmp_path)])
 
-    async def fetch() -> tuple[int, bytes]:
+    async def fetch() -> tuple[int, bytes, bool]:
         answer = await AsyncClient().get(URL, headers={"Range": "bytes=10-600000"})
-        assert isinstance(answer, StreamingHttpResponse)
-        assert answer.is_async
-        return answer.status_code, b"".join([piece async for piece in answer])
+        assert isinstance(answer, PiecesResponse)
+        held = await sync_to_async(lambda: connection.connection is not None)()
+        return answer.status_code, b"".join([piece async for piece in answer]), held
 
-    assert asyncio.run(fetch()) == (206, CONTENT[10:600001])
+    assert asyncio.run(fetch()) == (206, CONTENT[10:600001], False)
 
 
-def test_a_viewer_who_leaves_in_the_middle_leaves_no_open_file(db: None, tmp_path: Path) -> None:
-    reader = CopyReader([lying(tmp_path / "1")[0]], SIZE, ByteRange(0, SIZE))
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_viewer_who_leaves_leaves_no_open_file(tmp_path: Path, after: int) -> None:
+    before = open_files(tmp_path)
 
-    async def leave() -> None:
-        response = StreamingHttpResponse(AsyncBody(reader))
-        async for _ in response:
-            break
+    async def leave() -> int:
+        response = await answer_of([lying(tmp_path / "1")[0]], SIZE)
+        for _ in range(after):
+            await anext(aiter(response))
+        open_now = open_files(tmp_path)
         response.close()
+        return open_now
 
-    asyncio.run(leave())
-    assert reader.closed
+    assert asyncio.run(leave()) == 1
+    assert open_files(tmp_path) == before == 0
 
 
-def test_a_viewer_who_leaves_before_the_first_byte_leaves_no_open_file(db: None, tmp_path: Path) -> None:
-    reader = CopyReader([lying(tmp_path / "1")[0]], SIZE, ByteRange(0, SIZE))
-    StreamingHttpResponse(AsyncBody(reader)).close()
-    assert reader.closed
+def open_files(folder: Path) -> int:
+    return sum(Path(file.path).is_relative_to(folder) for file in psutil.Process().open_files())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from tests.servers.videos import Videos
 
 if TYPE_CHECKING:
     from storage_app.backends.s3 import Bucket
+    from tests.servers.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,22 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
     with Hub(tmp_path / "hub") as running:
         yield running
     assert running.crashes == []
+
+
+@pytest.fixture
+def start_site(transactional_db: None, tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Starts the site: `start_site([origin.host_port], WEB_WORKERS="2")`; see `Site`."""
+    from tests.servers.site import Site  # Django must be set up
+
+    with ExitStack() as running:
+
+        def start(allow: Iterable[tuple[str, int]] = (), *, data: str = "site", **environment: str) -> Site:
+            return running.enter_context(Site(tmp_path / data, allow, **environment))
+
+        yield start
+
+
+@pytest.fixture
+def site(start_site: Callable[..., Site], origin: Origin) -> Site:
+    """The site in one process of its own, on the test database; it may fetch from `origin`."""
+    return start_site([origin.host_port])

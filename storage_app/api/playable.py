@@ -1,0 +1,118 @@
+"""What there is to play under a video's natural key: its copies, its source, or a reason why there is nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connection
+from django.http import JsonResponse
+
+from storage_app.api.async_view import error
+from storage_app.deletion import tombstone_of
+from storage_app.key_rules import filter_by, parse_key
+from storage_app.models import VideoStore
+from storage_app.naming import VideoKey
+from storage_app.playback.copies import Copy
+from storage_app.playback.source import PlayableSource, SourceOf
+from storage_app.replicas import copies_of, look_after
+
+QueueStatus = Callable[[VideoKey], str | None]
+
+_VIDEO = re.compile(r"video/[A-Za-z0-9.+-]+")
+
+
+@dataclass(frozen=True)
+class Archived:
+    """An archived video. `modified` in seconds since 1970; `failed` is to be told of copies that fail."""
+
+    key: VideoKey
+    sha256: str
+    size: int
+    content_type: str
+    modified: int
+    copies: list[Copy]
+    failed: Callable[[Copy], object]
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """Why it can't be played, as arguments of `error`."""
+
+    status: int
+    word: str
+    text: str
+    headers: dict[str, str] = field(default_factory=dict)
+    more: dict[str, Any] = field(default_factory=dict)
+    cancelled: bool = True
+    """May nobody play its source either?"""
+
+    def answer(self) -> JsonResponse:
+        """To be made anew for each request."""
+        return error(self.status, self.word, self.text, self.headers, **self.more)
+
+
+async def find(
+    segments: tuple[str, str, str, str | None], queue_status: QueueStatus | None, source_of: SourceOf | None
+) -> Archived | PlayableSource | Nothing:
+    """By a URL's segments. The database's connection is given back before this returns."""
+    key = parse_key(*segments)
+    if key is None:
+        return _not_archived(None, None)
+    found = await sync_to_async(_look_up)(key, queue_status)
+    if not isinstance(found, Nothing) or found.cancelled or source_of is None:
+        return found
+    source = await source_of(key)
+    return source if source is not None and source.status != "cancelled" else found
+
+
+def no_copy() -> Nothing:
+    """It is archived, and none of its copies can be read."""
+    text = "This video is archived, but no copy of it can be read now. An operator must look at it."
+    return Nothing(503, "no_copy", text, {"Retry-After": "30"})
+
+
+def _look_up(key: VideoKey, queue_status: QueueStatus | None) -> Archived | Nothing:
+    try:
+        video = VideoStore.objects.select_related("stored_file").filter(**filter_by(key)).first()
+        if video is None:
+            return _not_archived(key, queue_status(key) if queue_status else None)
+        return _archived(key, video)
+    finally:
+        # A viewer stays for hours; the database's connection must not wait for the end of the response.
+        if not connection.in_atomic_block:
+            connection.close()
+
+
+def _archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
+    file = video.stored_file
+    if file is None:
+        return no_copy()
+    copies = copies_of(file, primary=video.hf_account)
+    return Archived(
+        key=key,
+        sha256=file.sha256,
+        size=file.size,
+        content_type=file.content_type if _VIDEO.fullmatch(file.content_type) else "application/octet-stream",
+        modified=int(video.created_at.timestamp()),
+        copies=copies,
+        failed=look_after(file, copies),
+    )
+
+
+def _not_archived(key: VideoKey | None, status: str | None) -> Nothing:
+    if key and status in {None, "failed", "cancelled"} and (grave := tombstone_of(key)):
+        text = "This video was deleted. Asking for it anew archives it again."
+        more = {"deleted": True, "deleted_at": grave.deleted_at, "queued": False, "status": status}
+        return Nothing(410, "deleted", text, more=more)
+    if status is None:
+        text = "This video is not archived, and nobody has asked for it."
+    elif status in {"failed", "cancelled"}:
+        text = f"This video is not archived: its job is {status}. An operator can requeue it."
+    else:
+        text = f"This video is not archived yet: its job is {status}."
+    more = {"queued": status is not None, "status": status}
+    return Nothing(404, "not_archived", text, more=more, cancelled=key is None or status == "cancelled")

@@ -1,0 +1,21 @@
+"""Where a video can be played from while it isn't archived."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from storage_app.naming import VideoKey
+
+
+@dataclass(frozen=True)
+class PlayableSource:
+    """The direct URL of a video's source, which may hold tokens and is shown to nobody but by a signed link, and the
+    status of its job (`pending`, `downloading`, …)."""
+
+    url: str = field(repr=False)
+    status: str
+
+
+SourceOf = Callable[[VideoKey], Awaitable[PlayableSource | None]]
+"""Finds it; None when there is nothing that can be played."""
