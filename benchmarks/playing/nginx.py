@@ -52,6 +52,8 @@ def proxy(folder: Path, target: int, core: int) -> Iterator[ServerProcess]:
     upstream = f"upstream origin {{ server 127.0.0.1:{target}; keepalive 64; }}"
     location = (
         'proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_max_temp_file_size 0;'
+        # Twice as fast as with the buffers that it has by itself.
+        " proxy_buffer_size 16k; proxy_buffers 16 64k; proxy_busy_buffers_size 128k;"
     )
     with _running(folder, core, upstream=upstream, location=location) as server:
         yield server
