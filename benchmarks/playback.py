@@ -83,9 +83,7 @@ def scene(size: int) -> Iterator[tuple[Scene, str]]:
         shutil.rmtree(folder)
 
 
-def one(
-    contender: Contender, place: Scene, amounts: Amounts, sha256: str, turns: Turns, console: Console
-) -> None:
+def one(contender: Contender, place: Scene, amounts: Amounts, sha256: str, turns: Turns, console: Console) -> None:
     """A contender's turn; one that fails is told and doesn't count."""
     try:
         found = one_turn(contender, place, amounts, sha256)
@@ -149,7 +147,10 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--times", type=int, help="first bytes looked at (40)")
     parser.add_argument("--json", type=Path, help="write all values there")
     options = parser.parse_args()
-    full, quick = {"rounds": 3, "mb": 500, "share_mb": 40, "times": 40}, {"rounds": 1, "mb": 200, "share_mb": 8, "times": 10}
+    full, quick = (
+        {"rounds": 3, "mb": 500, "share_mb": 40, "times": 40},
+        {"rounds": 1, "mb": 200, "share_mb": 8, "times": 10},
+    )
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:
             setattr(options, name, value)

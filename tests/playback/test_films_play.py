@@ -1,0 +1,76 @@
+"""Every kind of film, through `/proxy` from its source and through `/stream` from the archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from storage_app.models import StorageAccount
+from tests.archive import KEY, archive
+from tests.playback.films import HIGH, LOW, Films
+from tests.playback.tab import Tab
+from tests.servers.origin import Origin
+from tests.servers.site import Site
+
+_DECODED = "video.getVideoPlaybackQuality().totalVideoFrames"
+
+
+def link(site: Site, cinema: Origin, file: Path) -> str:
+    """By which a player gets the file from its origin."""
+    return site.proxied(cinema.url(f"/{file.relative_to(cinema.folder)}"))
+
+
+def played_to_its_end(tab: Tab, before_the_end: float = 1.0) -> None:
+    """Seek near the end, where the picture moves on until it is over."""
+    decoded = tab.ask(_DECODED)
+    tab.ask(f"void (video.currentTime = video.duration - {before_the_end})")
+    tab.until(f"seen.ended && {_DECODED} > {decoded}")
+    tab.assert_no_errors()
+
+
+def test_an_mp4_plays_from_its_source_to_its_end(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
+    tab.play(link(site, cinema, films.mp4))
+    played_to_its_end(tab)
+    assert any(not seen.headers.get("Range", "bytes=0-").startswith("bytes=0-") for seen in cinema.requests)
+    assert tab.hosts() == {urlsplit(site.base_url).netloc}
+
+
+def test_an_mp4_plays_from_the_archive_to_its_end(
+    site: Site, accounts: list[StorageAccount], films: Films, tab: Tab
+) -> None:
+    video = archive(KEY, accounts, films.mp4.read_bytes())
+    tab.play(site.url(video.stream_url))
+    played_to_its_end(tab)
+    assert tab.hosts() == {urlsplit(site.base_url).netloc}
+
+
+def test_a_ladder_plays_and_changes_its_rung(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
+    tab.play(link(site, cinema, films.ladder))
+    assert tab.ask("hls.levels.length") == 2
+    tab.ask("void (hls.currentLevel = 1)")
+    tab.until(f"video.videoHeight === {HIGH}")
+    tab.ask("void (hls.currentLevel = 0)")
+    tab.until(f"video.videoHeight === {LOW}")
+    played_to_its_end(tab)
+    assert tab.hosts() == {urlsplit(site.base_url).netloc}
+
+
+def test_an_encrypted_stream_plays(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
+    tab.play(link(site, cinema, films.encrypted))
+    played_to_its_end(tab)
+    assert cinema.count("/encrypted/key") > 0
+    assert tab.hosts() == {urlsplit(site.base_url).netloc}
+
+
+def test_byte_ranges_of_a_fragmented_mp4_play(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
+    tab.play(link(site, cinema, films.byte_ranges))
+    played_to_its_end(tab)
+    assert any(seen.headers.get("Range", "").count("-") == 1 for seen in cinema.requests)
+    assert tab.hosts() == {urlsplit(site.base_url).netloc}
+
+
+def test_a_stream_plays_without_hls_js_where_the_browser_can(
+    site: Site, cinema: Origin, films: Films, tab: Tab
+) -> None:
+    tab.play(link(site, cinema, films.ladder), native=True)
+    assert tab.hosts() == {urlsplit(site.base_url).netloc}
