@@ -1,4 +1,4 @@
-"""Puts one video into a prepared archive and prints its links, a process of its own: `archived FILE SHA256 UPSTREAM`."""
+"""Puts one video into a prepared archive and prints its links: `archived FILE SHA256 UPSTREAM`."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from pathlib import Path
 
 from tests.servers.streams import clip, cut, encrypted_by_ffmpeg, ffmpeg, fmp4
@@ -21,8 +22,8 @@ class Films:
     def mp4(self) -> Path:
         """12 seconds that don't compress, 12 MB or so: nobody has its end before asking for it. Its index is there."""
         noise = "testsrc2=size=320x180:rate=25:duration=12,noise=alls=100:allf=t"
-        coding = "-c:v libx264 -preset ultrafast -b:v 8M -g 25 -pix_fmt yuv420p -c:a aac -ac 2".split()
         sound = "sine=frequency=440:sample_rate=48000:duration=12"
+        coding = shlex.split("-c:v libx264 -preset ultrafast -b:v 8M -g 25 -pix_fmt yuv420p -c:a aac -ac 2")
         ffmpeg("-f", "lavfi", "-i", noise, "-f", "lavfi", "-i", sound, *coding, "film.mp4", cwd=self.folder)
         return self.folder / "film.mp4"
 

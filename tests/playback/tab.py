@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -17,10 +18,10 @@ from playwright.sync_api import Page, Playwright, sync_playwright
 
 T = TypeVar("T")
 
-_FLAGS = (
+_FLAGS = shlex.split(
     "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
     " --disable-component-update --disable-sync --autoplay-policy=no-user-gesture-required"
-).split()
+)
 _TYPES = {".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript"}
 _FOLDERS = {"/hls.js/": settings.BASE_DIR / "static" / "vendor", "/": Path(__file__).parent / "page"}
 _SECONDS = 60.0

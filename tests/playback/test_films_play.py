@@ -7,25 +7,16 @@ from urllib.parse import urlsplit
 
 from storage_app.models import StorageAccount
 from tests.archive import KEY, archive
+from tests.playback.conftest import played_to_its_end
 from tests.playback.films import HIGH, LOW, Films
 from tests.playback.tab import Tab
 from tests.servers.origin import Origin
 from tests.servers.site import Site
 
-_DECODED = "video.getVideoPlaybackQuality().totalVideoFrames"
-
 
 def link(site: Site, cinema: Origin, file: Path) -> str:
     """By which a player gets the file from its origin."""
     return site.proxied(cinema.url(f"/{file.relative_to(cinema.folder)}"))
-
-
-def played_to_its_end(tab: Tab, before_the_end: float = 1.0) -> None:
-    """Seek near the end, where the picture moves on until it is over."""
-    decoded = tab.ask(_DECODED)
-    tab.ask(f"void (video.currentTime = video.duration - {before_the_end})")
-    tab.until(f"seen.ended && {_DECODED} > {decoded}")
-    tab.assert_no_errors()
 
 
 def test_an_mp4_plays_from_its_source_to_its_end(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
