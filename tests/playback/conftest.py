@@ -12,9 +12,9 @@ from tests.playback.films import Films
 from tests.playback.tab import PageServer, Tab
 from tests.servers.origin import Origin
 from tests.servers.site import Site
-from tests.worker.conftest import start_worker as start_worker
+from tests.worker.conftest import start_worker
 
-_DECODED = "video.getVideoPlaybackQuality().totalVideoFrames"
+__all__ = ["start_worker"]
 
 
 @pytest.fixture(scope="session")
@@ -52,11 +52,3 @@ def site(transactional_db: None, cinema: Origin, tmp_path: Path) -> Iterator[Sit
     """The site itself; it may fetch from the origin of the films."""
     with Site(tmp_path / "site", [cinema.host_port]) as running:
         yield running
-
-
-def played_to_its_end(tab: Tab, before_the_end: float = 1.0) -> None:
-    """Seek near the end, where the picture moves on until it is over."""
-    decoded = tab.ask(_DECODED)
-    tab.ask(f"void (video.currentTime = video.duration - {before_the_end})")
-    tab.until(f"seen.ended && {_DECODED} > {decoded}")
-    tab.assert_no_errors()

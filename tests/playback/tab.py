@@ -25,6 +25,7 @@ _FLAGS = shlex.split(
 _TYPES = {".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript"}
 _FOLDERS = {"/hls.js/": settings.BASE_DIR / "static" / "vendor", "/": Path(__file__).parent / "page"}
 _SECONDS = 60.0
+_DECODED = "video.getVideoPlaybackQuality().totalVideoFrames"
 
 
 class PageServer:
@@ -82,7 +83,14 @@ class Tab:
     def play(self, source: str, *, native: bool = False) -> None:
         """Load the page for this URL, and wait until its video really runs: time advances, pictures are decoded."""
         self.open(source, native=native)
-        self.until("video.currentTime > 0.4 && video.getVideoPlaybackQuality().totalVideoFrames > 5")
+        self.until(f"video.currentTime > 0.4 && {_DECODED} > 5")
+        self.assert_no_errors()
+
+    def play_the_end(self, before: float = 1.0) -> None:
+        """Seek to `before` seconds of the end, from where the picture moves on until it is over."""
+        decoded = self.ask(_DECODED)
+        self.ask(f"void (video.currentTime = video.duration - {before})")
+        self.until(f"seen.ended && {_DECODED} > {decoded}")
         self.assert_no_errors()
 
     def open(self, source: str, *, native: bool = False) -> None:

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from storage_app.models import StorageAccount
 from tests.archive import KEY, archive
-from tests.playback.conftest import played_to_its_end
 from tests.playback.films import HIGH, LOW, Films
 from tests.playback.tab import Tab
 from tests.servers.origin import Origin
@@ -21,7 +20,7 @@ def link(site: Site, cinema: Origin, file: Path) -> str:
 
 def test_an_mp4_plays_from_its_source_to_its_end(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
     tab.play(link(site, cinema, films.mp4))
-    played_to_its_end(tab)
+    tab.play_the_end()
     assert any(not seen.headers.get("Range", "bytes=0-").startswith("bytes=0-") for seen in cinema.requests)
     assert tab.hosts() == {urlsplit(site.base_url).netloc}
 
@@ -31,7 +30,7 @@ def test_an_mp4_plays_from_the_archive_to_its_end(
 ) -> None:
     video = archive(KEY, accounts, films.mp4.read_bytes())
     tab.play(site.url(video.stream_url))
-    played_to_its_end(tab)
+    tab.play_the_end()
     assert tab.hosts() == {urlsplit(site.base_url).netloc}
 
 
@@ -42,20 +41,20 @@ def test_a_ladder_plays_and_changes_its_rung(site: Site, cinema: Origin, films: 
     tab.until(f"video.videoHeight === {HIGH}")
     tab.ask("void (hls.currentLevel = 0)")
     tab.until(f"video.videoHeight === {LOW}")
-    played_to_its_end(tab)
+    tab.play_the_end()
     assert tab.hosts() == {urlsplit(site.base_url).netloc}
 
 
 def test_an_encrypted_stream_plays(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
     tab.play(link(site, cinema, films.encrypted))
-    played_to_its_end(tab)
+    tab.play_the_end()
     assert cinema.count("/encrypted/key") > 0
     assert tab.hosts() == {urlsplit(site.base_url).netloc}
 
 
 def test_byte_ranges_of_a_fragmented_mp4_play(site: Site, cinema: Origin, films: Films, tab: Tab) -> None:
     tab.play(link(site, cinema, films.byte_ranges))
-    played_to_its_end(tab)
+    tab.play_the_end()
     assert any(seen.headers.get("Range", "").count("-") == 1 for seen in cinema.requests)
     assert tab.hosts() == {urlsplit(site.base_url).netloc}
 

@@ -8,7 +8,6 @@ import requests
 
 from queue_app.models import VideoQueue
 from storage_app.naming import VideoKey
-from tests.playback.conftest import played_to_its_end
 from tests.playback.films import Films
 from tests.playback.tab import Tab
 from tests.servers.origin import Origin
@@ -44,6 +43,6 @@ def test_one_url_plays_at_every_stage(
 def plays(tab: Tab, url: str, job: VideoQueue, status: str) -> None:
     """From its beginning, and after a seek to its end, while the job is in this status."""
     tab.play(url)
-    played_to_its_end(tab)
+    tab.play_the_end()
     job.refresh_from_db()
     assert job.status == status
