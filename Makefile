@@ -66,6 +66,10 @@ bench-download: .venv/bench.ok ## Measure downloads beside their peers (ARGS=--q
 bench-upload: .venv/bench.ok .venv/aws.ok .venv/s3server.ok ## Measure uploads beside their peers (ARGS=--quick for a minute's worth).
 	@$(PYTHON) -m benchmarks.upload $(ARGS)
 
+.PHONY: bench-playback
+bench-playback: .venv/bench.ok .venv/mediaflow.ok .venv/nginx.ok ## Measure playback beside its peers (ARGS=--quick for a minute's worth).
+	@$(PYTHON) -m benchmarks.playback $(ARGS)
+
 .PHONY: lock
 lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with hashes.
 	@for name in requirements requirements-browser requirements-dev; do .venv/bin/uv pip compile --quiet --universal --python-version 3.11 \
@@ -136,6 +140,13 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 .venv/aws.ok: .venv/venv.ok
 	@echo "Installing aws-cli (once)…"
 	@$(PYTHON) -m venv .venv/aws && .venv/aws/bin/pip install --disable-pip-version-check --quiet --no-input awscli==1.46.3
+	@touch $@
+
+# mediaflow-proxy wants versions of its own, so it gets an environment of its own.
+.venv/mediaflow.ok: .venv/venv.ok
+	@echo "Installing mediaflow-proxy (once)…"
+	@$(PYTHON) -m venv .venv/mediaflow && \
+		.venv/mediaflow/bin/pip install --disable-pip-version-check --quiet --no-input mediaflow-proxy==2.4.9
 	@touch $@
 
 .venv/bench.ok: benchmarks/requirements.txt .venv/run.ok

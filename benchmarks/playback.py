@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 
 from rich.console import Console
 from rich.table import Table
@@ -25,12 +26,14 @@ from benchmarks.playing import contenders as all_contenders
 from benchmarks.playing import nginx
 from benchmarks.playing.contenders import CONTENDERS, Contender, Scene
 from benchmarks.playing.reelkeep import installation
+from benchmarks.playing.streaming import RATE, Latency, streaming
 from benchmarks.playing.turns import Amounts, Figures, middle, one_turn
 from benchmarks.playing.viewers import AnswerError
 from benchmarks.upload import make_file
 
 Turns = dict[str, list[Figures]]
 """By contender."""
+API = "api"
 _SERVER_CORE, _VIEWERS_CORE = 0, 1
 
 
@@ -38,25 +41,28 @@ def main() -> int:
     """The command line. Returns 1 when an aim was missed."""
     options = parse()
     console, turns, load = Console(width=120), Turns(), os.getloadavg()[0]
-    if nginx.missing():
-        console.print("nginx is needed as the origin: apt-get install nginx-light")
+    latencies: list[Latency] = []
+    if nginx.missing() or (os.cpu_count() or 1) <= _VIEWERS_CORE:
+        console.print("It needs nginx as the origin (apt-get install nginx-light) and two processors.")
         return 2
     chosen = [one for one in CONTENDERS if one.key in options.only and is_here(one, console)]
-    os.sched_setaffinity(0, {_VIEWERS_CORE})
     amounts = Amounts(options.mb * 10**6, options.share_mb * 10**6, options.times)
     with scene(amounts.size) as (place, sha256):
+        os.sched_setaffinity(0, {_VIEWERS_CORE})
         for number in range(options.rounds):
             console.print(f"round {number + 1} of {options.rounds}")
             for contender in chosen:
                 one(contender, place, amounts, sha256, turns, console)
+            if API in options.only:
+                ask(place, options.seconds, latencies, console)
     medians = {contender.key: middle(turns[contender.key]) for contender in chosen if turns.get(contender.key)}
     show(console, chosen, medians)
-    aims = judge(medians)
+    aims = judge(medians, latencies)
     for aim in aims:
         console.print(str(aim), highlight=False)
     console.print(f"Load average {load:.1f} at the start, {os.getloadavg()[0]:.1f} at the end.")
     if options.json:
-        write(options.json, turns, aims, options)
+        write(options.json, turns, latencies, aims, options)
     return 0 if all(aim.met for aim in aims) else 1
 
 
@@ -106,7 +112,19 @@ def show(console: Console, chosen: list[Contender], medians: dict[str, Figures])
     console.print(table)
 
 
-def judge(medians: dict[str, Figures]) -> list[Aim]:
+def ask(place: Scene, seconds: float, latencies: list[Latency], console: Console) -> None:
+    """The streaming API's turn."""
+    try:
+        found = streaming(place, seconds)
+    except (AnswerError, OSError, RuntimeError) as error:
+        console.print(f"  streaming API: {error}", markup=False, highlight=False)
+        return
+    latencies.append(found)
+    said = f"p50 {found.p50:.1f} ms, p99 {found.p99:.1f} ms, {found.cpu:.1f} ms of CPU each"
+    console.print(f"  streaming API, {RATE} requests/s: {said}", highlight=False)
+
+
+def judge(medians: dict[str, Figures], latencies: list[Latency]) -> list[Aim]:
     """Hold the figures against what was aimed at. What wasn't measured on both sides is left out."""
     aims: list[Aim] = []
 
@@ -120,16 +138,20 @@ def judge(medians: dict[str, Figures]) -> list[Aim]:
     aim("first byte", ours, peer, lambda found: found.first, 0.15)
     aim("CPU s/GB, one viewer", ours_stream, all_contenders.NGINX_FILE, lambda found: found.cpu, 1.2)
     aim("CPU s/GB, 50 viewers", ours_stream, all_contenders.NGINX_FILE, lambda found: found.cpu_many, 1.2)
+    if latencies:
+        slowest = median(found.p99 for found in latencies)
+        aims.append(Aim(f"streaming API, {RATE} requests/s, p99 in ms", slowest, 30, at_most=True))
     return aims
 
 
-def write(path: Path, turns: Turns, aims: list[Aim], options: argparse.Namespace) -> None:
+def write(path: Path, turns: Turns, latencies: list[Latency], aims: list[Aim], options: argparse.Namespace) -> None:
     """Keep every value."""
     given = {name: value for name, value in vars(options).items() if name != "json"}
     kept = {
         "machine": machine(),
         "options": given,
         "turns": {key: [asdict(turn) for turn in found] for key, found in turns.items()},
+        "streaming_api": [asdict(found) for found in latencies],
         "aims": [asdict(aim) | {"met": aim.met} for aim in aims],
     }
     path.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
@@ -137,7 +159,7 @@ def write(path: Path, turns: Turns, aims: list[Aim], options: argparse.Namespace
 
 def parse() -> argparse.Namespace:
     """The options; `--quick` sets small defaults for what isn't given."""
-    names = [contender.key for contender in CONTENDERS]
+    names = [*(contender.key for contender in CONTENDERS), API]
     parser = argparse.ArgumentParser(prog="python -m benchmarks.playback", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="one short round: about a minute")
     parser.add_argument("--only", nargs="+", choices=names, default=names)
@@ -145,11 +167,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--mb", type=int, help="size of the file (500)")
     parser.add_argument("--share-mb", type=int, help="what each of 50 viewers takes (40)")
     parser.add_argument("--times", type=int, help="first bytes looked at (40)")
+    parser.add_argument("--seconds", type=float, help="how long the streaming API is asked (20)")
     parser.add_argument("--json", type=Path, help="write all values there")
     options = parser.parse_args()
     full, quick = (
-        {"rounds": 3, "mb": 500, "share_mb": 40, "times": 40},
-        {"rounds": 1, "mb": 200, "share_mb": 8, "times": 10},
+        {"rounds": 3, "mb": 500, "share_mb": 40, "times": 40, "seconds": 20.0},
+        {"rounds": 1, "mb": 200, "share_mb": 8, "times": 10, "seconds": 4.0},
     )
     for name, value in (quick if options.quick else full).items():
         if getattr(options, name) is None:

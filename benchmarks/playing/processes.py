@@ -28,10 +28,10 @@ class ServerProcess:
         self, command: Sequence[str], port: int, log: Path, *, core: int | None, environment: Mapping[str, str] = {}
     ) -> None:
         self.port = port
-        pinned = ["taskset", "--cpu-list", str(core), *command] if core is not None else list(command)
+        cores = str(core) if core is not None else f"0-{(os.cpu_count() or 1) - 1}"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                pinned,
+                ["taskset", "--cpu-list", cores, *command],
                 cwd=ROOT,
                 env=_without_proxies({**os.environ, **environment}),
                 stdin=subprocess.DEVNULL,
@@ -76,7 +76,7 @@ class ServerProcess:
 def serving(
     command: Sequence[str], port: int, log: Path, *, core: int | None, environment: Mapping[str, str] = {}
 ) -> Iterator[ServerProcess]:
-    """The server during the `with` block; `core` is the processor that it may use."""
+    """The server during the `with` block; `core` is the processor that it may use, None: all of them."""
     server = ServerProcess(command, port, log, core=core, environment=environment)
     try:
         yield server
