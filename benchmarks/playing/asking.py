@@ -16,7 +16,7 @@ _PIECE_BYTES = 64 * 1024
 _PATIENCE = 10.0
 
 
-@dataclass
+@dataclass(eq=False)
 class _Connection:
     link: socket.socket
     due: float = 0.0
@@ -44,7 +44,10 @@ class Asking:
         self._request = f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nAccept: */*\r\n\r\n".encode()
         self._free: deque[_Connection] = deque()
         self._busy: dict[int, _Connection] = {}
+        self._open: dict[int, _Connection] = {}
         self._poll = select.epoll()
+        self.again = 0
+        """Requests that were sent again on another connection."""
         self.waits: list[float] = []
         """Seconds from the moment when each request was due to the last byte of its answer."""
 
@@ -73,8 +76,8 @@ class Asking:
         else:
             connection = _Connection(socket.create_connection(self._address, timeout=_PATIENCE))
             self._poll.register(connection.link.fileno(), select.EPOLLIN)
+            self._open[connection.link.fileno()] = connection
         connection.due = due
-        connection.came.clear()
         connection.link.sendall(self._request)
         self._busy[connection.link.fileno()] = connection
 
@@ -82,19 +85,33 @@ class Asking:
         """Whether anything came in that time."""
         ready = self._poll.poll(seconds)
         for number, _events in ready:
-            if number not in self._busy:
-                raise AnswerError("A connection was closed that was to be kept.")
-            connection = self._busy[number]
+            connection = self._open[number]
             piece = connection.link.recv(_PIECE_BYTES)
             if not piece:
-                raise AnswerError("The connection was closed in the middle of an answer.")
+                self._closed_by_server(connection)
+                continue
             connection.came += piece
             if connection.answered():
                 self.waits.append(time.perf_counter() - connection.due)
+                connection.came.clear()
                 self._free.append(self._busy.pop(number))
         return bool(ready)
 
+    def _closed_by_server(self, connection: _Connection) -> None:
+        """Servers end connections that have been idle; a request that crosses this on its way is sent again."""
+        if connection.came:
+            raise AnswerError("The connection was closed in the middle of an answer.")
+        number = connection.link.fileno()
+        self._poll.unregister(number)
+        del self._open[number]
+        connection.link.close()
+        if self._busy.pop(number, None):
+            self.again += 1
+            self._ask(connection.due)
+        else:
+            self._free.remove(connection)
+
     def _close(self) -> None:
-        for connection in (*self._free, *self._busy.values()):
+        for connection in self._open.values():
             connection.link.close()
         self._poll.close()
