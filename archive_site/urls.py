@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpResponseBase
@@ -20,6 +21,7 @@ from queue_app.api.trigger import TriggerView
 from queue_app.api.works import EpisodeSourcesView, WorkView
 from queue_app.sources.playable import playable_source
 from storage_app.api.lookup import LookupAsItComesView, LookupView
+from storage_app.api.proxy import proxy
 from storage_app.api.store import StoredVideoView
 from storage_app.api.stream import StreamAsItComesView, StreamView
 
@@ -27,8 +29,10 @@ handler400 = "archive_site.api_errors.bad_request"
 handler404 = "archive_site.api_errors.not_found"
 handler500 = "archive_site.api_errors.server_error"
 
+View = Callable[..., HttpResponseBase] | Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
-def either(route: str, view: Callable[..., HttpResponseBase], name: str) -> list[URLPattern]:
+
+def either(route: str, view: View, name: str) -> list[URLPattern]:
     """With and without a slash at the end: clients write both, and a redirect would lose a POST's body."""
     return [path(route, view, name=name), path(f"{route}/", view)]
 
@@ -59,6 +63,7 @@ urlpatterns = [
     *either("api/v1/anime/mal/<str:mal_id>/episodes/<str:episode>", EpisodeSourcesView.as_view(), "episode-sources"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
+    *either("proxy", proxy, "proxy"),
     *either("api/schema", schema, "schema"),
     *either("api/docs", docs, "docs"),
     re_path(r"", NothingHere.as_view()),
