@@ -4,7 +4,8 @@ import Hls from "/hls.js/hls.min.mjs";
 const parameters = new URLSearchParams(location.search);
 const source = parameters.get("src");
 const video = document.getElementById("video");
-const harmless = new Set(["bufferStalledError", "bufferNudgeOnStall", "bufferSeekOverHole"]);
+// A wait, and what hls.js itself stopped loading because of a seek or another rung.
+const harmless = new Set(["bufferStalledError", "bufferNudgeOnStall", "bufferSeekOverHole", "aborted"]);
 const seen = { status: 0, type: "", errors: [], sizes: [], ended: false };
 Object.assign(window, { seen, video });
 
@@ -16,7 +17,7 @@ function playStream() {
   const hls = new Hls({ enableWorker: false, startLevel: 0, maxBufferLength: 2, maxMaxBufferLength: 2 });
   window.hls = hls;
   hls.on(Hls.Events.ERROR, (_event, data) => {
-    if (!harmless.has(data.details)) seen.errors.push(`hls.js ${data.type} ${data.details} ${data.response?.code ?? ""}`);
+    if (data.fatal || !harmless.has(data.details)) seen.errors.push(`hls.js ${data.type} ${data.details} ${data.response?.code ?? ""}`);
   });
   hls.loadSource(source);
   hls.attachMedia(video);
