@@ -10,7 +10,7 @@ from django.conf import settings
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "archive_site.settings")
 django.setup(set_prefix=False)
 
-from archive_site.body_limit import BodyLimit  # noqa: E402 (after Django is set up)
-from archive_site.piece_handler import PieceHandler  # noqa: E402
+from archive_site.async_direct import DirectHandler  # noqa: E402 (after Django is set up)
+from archive_site.body_limit import BodyLimit  # noqa: E402
 
-application = BodyLimit(PieceHandler(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+application = BodyLimit(DirectHandler(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)

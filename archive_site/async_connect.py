@@ -12,7 +12,7 @@ import functools
 import socket
 import ssl
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohappyeyeballs
 from aiohttp import BaseConnector
@@ -62,17 +62,13 @@ class CheckedConnector(BaseConnector):
         host, port = str(req.host), int(req.port or 0)
         async with asyncio.timeout(self._policy.connect_timeout):
             sock = await self._open(host, port)
-        try:
-            _, protocol = await self._loop.create_connection(
-                self._factory,
-                sock=sock,
-                ssl=self._tls_context() if req.is_ssl() else None,
-                server_hostname=host.rstrip(".") if req.is_ssl() else None,
-                ssl_handshake_timeout=self._policy.connect_timeout if req.is_ssl() else None,
-            )
-        except BaseException:
-            sock.close()
-            raise
+        tls: dict[str, Any] = {}
+        if req.is_ssl():
+            # Beyond what is waited here: asyncio's own time-out can't be told from a connection that breaks.
+            limit = 2 * self._policy.connect_timeout
+            tls = {"ssl": self._tls_context(), "server_hostname": host.rstrip("."), "ssl_handshake_timeout": limit}
+        async with asyncio.timeout(self._policy.connect_timeout):
+            _, protocol = await self._loop.create_connection(self._factory, sock=sock, **tls)
         return protocol
 
     async def _open(self, host: str, port: int) -> socket.socket:

@@ -8,6 +8,7 @@ import time
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from archive_site.async_direct import without_middleware
 from storage_app.playback.cors import failure, method_not_allowed, preflight
 from storage_app.playback.signing import Refused, Signer
 from storage_app.playback.upstream import proxied
@@ -17,6 +18,7 @@ from storage_app.playback.urls import keyring
 _DELIVERY_DIRECTIVE = re.compile(r"_HLS_[A-Za-z0-9_-]+=[A-Za-z0-9_.~%+-]*")
 
 
+@without_middleware
 @csrf_exempt
 async def proxy(request: HttpRequest) -> HttpResponseBase:
     """GET, HEAD and the CORS preflight."""

@@ -21,6 +21,7 @@ from tests.servers.site import Site
 from tests.servers.tls import Certificate
 
 DEADLINE = 60.0
+PLAYLIST = "application/vnd.apple.mpegurl"
 T = TypeVar("T")
 
 
