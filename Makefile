@@ -32,7 +32,7 @@ browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaS
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
+test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/nginx.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest -n 4 --dist worksteal --ignore tests/chaos $(TESTS) || { [ $$? = 1 ] && \
 		echo "=== The failed ones once more, one at a time: who fails again has failed. ===" && \
 		$(PYTHON) -m pytest --last-failed --last-failed-no-failures none --ignore tests/chaos $(TESTS); }
@@ -134,6 +134,17 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive \
 			apt-get install -y -qq --no-install-recommends ceph-common ceph-mon ceph-osd radosgw >/dev/null || \
 		echo "No S3 server: install ceph-common, ceph-mon, ceph-osd and radosgw yourself to test with it."
+	@touch $@
+
+# nginx, which the tests put in front of the site (RUNLEVEL: it isn't started). Where it can't be installed, they leave
+# out what needs it.
+.venv/nginx.ok: .venv/venv.ok
+	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { \
+		sudo=; [ "$$(id -u)" = 0 ] || sudo="sudo -n"; \
+		echo "Installing nginx for the tests ($$sudo apt-get, once)…"; \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+			apt-get install -y -qq --no-install-recommends nginx-light >/dev/null || \
+		echo "No nginx: install it yourself to test with it."; }
 	@touch $@
 
 # aws-cli pins a botocore of its own, so it gets an environment of its own.

@@ -8,7 +8,8 @@ import signal
 from archive_site import env
 from archive_site.process_tree import die_with_parent
 
-_host = env.text("BIND", "0.0.0.0")  # noqa: S104 (a server)
+# Behind nginx, whoever else could ask would be told the addresses of private files.
+_host = env.text("BIND", "127.0.0.1" if env.boolean("X_ACCEL", default=False) else "0.0.0.0")  # noqa: S104 (a server)
 bind = f"{_host}:{env.integer('PORT', 7860, minimum=1, maximum=65535)}"
 worker_class = "archive_site.web_worker.Worker"
 workers = env.integer("WEB_WORKERS", 2, minimum=1, maximum=64)

@@ -54,6 +54,7 @@ S3_PLAYBACK = env.choice("S3_PLAYBACK", "proxy", ("proxy", "redirect"))
 PROXY_URL_HOURS = env.integer("PROXY_URL_HOURS", 12, minimum=1, maximum=24 * 7)
 RESOLVE_SECONDS = env.number("RESOLVE_SECONDS", 10.0, minimum=0.5, maximum=60)
 RESOLVERS = env.csv("RESOLVERS")
+X_ACCEL = env.boolean("X_ACCEL", default=False)
 
 # --- Fetching ---------------------------------------------------------------------------------------------------------
 FETCH_ALLOW_HOSTS = env.host_ports("FETCH_ALLOW_HOSTS")
