@@ -256,8 +256,9 @@ LOGGING: dict[str, Any] = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "DEBUG" if DEBUG else "INFO").upper()},
-    # django-q2 tells of every task by a random name; our own events say the same with the video's.
-    "loggers": {"django-q": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}},
+    # django-q2 tells of every task by a random name; our own events say the same with the video's. What botocore tells
+    # while debugging holds signatures.
+    "loggers": {"django-q": {"level": "WARNING"}, "urllib3": {"level": "WARNING"}, "botocore": {"level": "INFO"}},
 }
 
 # Read when huggingface_hub and hf_xet are imported (two uploads at a time keep the memory flat).

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archive_site.pieces import FileSlice, Piece
 from storage_app.backends.base import ContentMismatchError, StorageError
@@ -23,7 +23,7 @@ OPENING_SECONDS = 10.0
 READING_SECONDS = 30.0
 """In which it has to send some more, when there is no other."""
 WORTH = 64 * 1024
-"""Bytes after which copies that broke off before are worth another try."""
+"""Bytes after which a copy that broke off before has made up for it."""
 _BEFORE_ANOTHER_TRY = 0.3
 
 
@@ -57,6 +57,7 @@ class CopyReader:
         self._stop = wanted.stop
         self._tell = failed
         self._now: _Opened | None = None
+        self._first: Piece = b""
         self._gained = 0
         self._silent = False
         self._meter = Meter()
@@ -68,12 +69,12 @@ class CopyReader:
     async def open(self) -> None:
         """Wait for the first bytes: then the answer can be begun. Raises NoCopyLeft."""
         self._loop = asyncio.get_running_loop()
-        self._take(await self._race(()))
+        self._first = self._take(await self._race(()))
 
     async def pieces(self) -> AsyncIterator[Piece]:
         """All of the bytes. Raises NoCopyLeft in the middle, when every copy has failed."""
         try:
-            piece = self._now.piece if self._now else b""
+            piece, self._first = self._first, b""
             while piece:
                 if isinstance(piece, bytes):
                     self._position += len(piece)
@@ -105,8 +106,7 @@ class CopyReader:
             if self._now is not None and (piece := await self._read(self._now)):
                 return piece
             if not self.closed:
-                self._take(await self._rescuer() or await self._race(()))
-                return self._now.piece if self._now else b""
+                return self._take(await self._rescuer() or await self._race(()))
         return b""
 
     async def _rescuer(self) -> _Opened | None:
@@ -133,16 +133,16 @@ class CopyReader:
         finally:
             timer.cancel()
         self._drop_rescue()
-        self._count(piece, time.monotonic() - began)
+        self._count(now.number, piece, time.monotonic() - began)
         return piece
 
-    def _count(self, piece: Piece, seconds: float) -> None:
+    def _count(self, number: int, piece: Piece, seconds: float) -> None:
         length = len(piece) if isinstance(piece, bytes) else piece.length
         self._meter.add(length, seconds)
         self._gained += length
         if self._gained >= WORTH:
             self._gained = 0
-            self._turns.gained()
+            self._turns.gained(number)
 
     def _check(self, piece: FileSlice) -> None:
         """Was all of it sent? If not, that copy has failed."""
@@ -187,14 +187,14 @@ class CopyReader:
                 if not running:
                     raise NoCopyLeft
                 await asyncio.wait(running, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-                if opened := self._first(running):
+                if opened := self._winner(running):
                     return opened
         finally:
             for task in running:
                 task.cancel()
                 task.add_done_callback(_let_go)
 
-    def _first(self, running: dict[asyncio.Task[_Opened], int]) -> _Opened | None:
+    def _winner(self, running: dict[asyncio.Task[_Opened], int]) -> _Opened | None:
         """Of those that were begun, the first that has come. Those begun before it are silent; who failed is out."""
         for task in [task for task in running if task.done()]:
             number = running[task]
@@ -212,7 +212,7 @@ class CopyReader:
 
     async def _begin(self, number: int) -> _Opened:
         copy, began = self._turns.copies[number], time.monotonic()
-        if self._turns.failures[number]:
+        if self._turns.failures(number):
             await asyncio.sleep(_BEFORE_ANOTHER_TRY)
         source: Source | None = None
         try:
@@ -227,12 +227,14 @@ class CopyReader:
             raise
         return _Opened(number, source, piece, time.monotonic() - began)
 
-    def _take(self, opened: _Opened) -> None:
-        """Go on with this one."""
-        self._now, self._silent = opened, False
-        self._count(opened.piece, opened.seconds)
+    def _take(self, opened: _Opened) -> Piece:
+        """Go on with this one, whose first piece is returned."""
+        self._now, self._silent, self._gained = replace(opened, piece=b""), False, 0
+        self._count(opened.number, opened.piece, opened.seconds)
         if self.closed:
             self._let_go()
+            return b""
+        return opened.piece
 
     def _let_go(self) -> None:
         """Of the copy that was read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Hashable, Iterable, Sequence
 
 from storage_app.backends.base import ContentMismatchError, ObjectMissingError, StorageAuthError
@@ -12,6 +13,8 @@ from storage_app.playback.threads import SilentError
 
 TRIES = 2
 """Of a copy that can't be reached or breaks off, before anything was gained."""
+FORGIVEN_SECONDS = 30.0
+"""After which a copy that could not be reached may be again."""
 _FOR_GOOD = (ObjectMissingError, ContentMismatchError, StorageAuthError)
 
 
@@ -20,24 +23,29 @@ class Turns:
 
     def __init__(self, copies: Sequence[Copy]) -> None:
         self.copies = copies
-        self.failures = [0.0] * len(copies)
+        self._failures = [0.0] * len(copies)
+        self._last = [-math.inf] * len(copies)
 
     def next(self, busy: Iterable[int]) -> int | None:
         """The number of the copy to open now; None when there is none."""
         taken = set(busy)
-        free = [number for number, count in enumerate(self.failures) if count < TRIES and number not in taken]
-        return min(free, key=self.failures.__getitem__, default=None)
+        free = [number for number in range(len(self.copies)) if number not in taken and self.failures(number) < TRIES]
+        return min(free, key=self.failures, default=None)
+
+    def failures(self, number: int) -> float:
+        """How often it has failed of late."""
+        count = self._failures[number]
+        return count if math.isinf(count) or time.monotonic() - self._last[number] < FORGIVEN_SECONDS else 0.0
 
     def failed(self, number: int, error: Exception) -> None:
-        """It gets another try at once, or, if it was silent, when others have sent something."""
-        if isinstance(error, _FOR_GOOD):
-            self.failures[number] = math.inf
-        else:
-            self.failures[number] += TRIES if isinstance(error, SilentError) else 1
+        """It gets another try at once, if it was silent after a while, and none where that would be in vain."""
+        worth = math.inf if isinstance(error, _FOR_GOOD) else TRIES if isinstance(error, SilentError) else 1
+        self._failures[number] = self.failures(number) + worth
+        self._last[number] = time.monotonic()
 
-    def gained(self) -> None:
-        """Something was sent: what broke off before may be tried again, but not what can't be read for good."""
-        self.failures = [count if math.isinf(count) else 0.0 for count in self.failures]
+    def gained(self, number: int) -> None:
+        """It has sent something: should it break off, that is not yet its end."""
+        self._failures[number] = 0.0
 
 
 class Meter:
