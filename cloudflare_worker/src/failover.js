@@ -1,0 +1,220 @@
+// Bytes of a file that lies in several places: when one copy fails or is silent, the next goes on at the same byte.
+
+import { Problem } from "./errors.js";
+import { contentRange, valueOf } from "./headers.js";
+import { ask } from "./upstream.js";
+
+const PIECE = 256 * 1024;
+const AT_ONCE = 128 * 1024;
+/** Bytes that are waited for before they are passed on, from a copy that is quick: fewer, larger pieces cost less. */
+const QUICK_MS = 100;
+const SILENT_MS = 1000;
+/** Without a byte, while the viewer waits, after which another copy is taken, if there is one. */
+const PATIENCE_MS = 10_000;
+/** … and without another one. */
+const WORTH = 64 * 1024;
+/** Bytes after which copies that broke off before are worth another try. */
+const FAILED_SECONDS = 60;
+const MOST_KNOWN = 1000;
+const FOR_A_DAY = { "200-299": 86_400, "300-599": -1 };
+
+const failures = new Map();
+
+/**
+ * The bytes `start` up to `stop` of a video (the archive's answer: `size`, `sha256`, `copies`), as a stream.
+ * `again` asks the archive anew, once, when every copy has failed. With `exact: false` a copy is only chosen at the
+ * beginning: then no JavaScript touches the bytes. Throws a Problem when no copy can be opened.
+ */
+export async function bytesOf(video, { start, stop }, { again, exact }) {
+  const copies = new Copies(video, stop, again);
+  const first = await copies.openNext(start);
+  if (!exact || first.body === null) return first.body;
+  const { readable, writable } = new FixedLengthStream(stop - start);
+  passOn(copies, first, start, writable).catch((error) => writable.abort(error).catch(() => first.abort()));
+  return readable;
+}
+
+/** All copies of one video in the order to try them: those that failed in the last minute are last. */
+class Copies {
+  constructor(video, stop, again) {
+    this.stop = stop;
+    this.again = again;
+    this.since = 0;
+    this.list(video);
+  }
+
+  list(video) {
+    this.video = video;
+    const order = (copy) => (hasFailed(copy) ? 1 : 0);
+    this.waiting = [...video.copies].sort((one, other) => order(one) - order(other));
+  }
+
+  /** Is there another one to take? */
+  get more() {
+    return this.waiting.length > 0;
+  }
+
+  /** The next copy that can be opened at `position`. Throws a Problem when there is none. */
+  async openNext(position) {
+    for (;;) {
+      while (this.waiting.length > 0) {
+        const copy = this.waiting.shift();
+        const opened = await this.open(copy, position);
+        if (opened !== null) return opened;
+      }
+      await this.askAgain();
+    }
+  }
+
+  async askAgain() {
+    const video = this.again === null ? null : await this.again();
+    this.again = null;
+    if (video?.sha256 !== this.video.sha256) throw noCopy();
+    this.list(video);
+  }
+
+  async open(copy, position) {
+    const { size, sha256 } = this.video;
+    const headers = { "Reelkeep-Edge": "1" };
+    if (position > 0 || this.stop < size) headers.Range = `bytes=${position}-${this.stop - 1}`;
+    const cf = { cacheEverything: true, cacheTtlByStatus: FOR_A_DAY, cacheKey: `reelkeep:${sha256}` };
+    let upstream = null;
+    try {
+      upstream = await ask(copy.url, { headers, patience: this.more ? SILENT_MS : PATIENCE_MS, cf });
+      requireRight(upstream, position, this.stop, this.video);
+      upstream.copy = copy;
+      return upstream;
+    } catch (error) {
+      upstream?.abort();
+      hasNowFailed(copy, error.message);
+      return null;
+    }
+  }
+
+  /** So many bytes came of `copy`: after some of them, the others may be tried again when it breaks off. */
+  gained(copy, bytes) {
+    this.since += bytes;
+    if (this.since < WORTH) return;
+    this.since = 0;
+    this.waiting = this.video.copies.filter((other) => other !== copy).concat(copy);
+  }
+}
+
+/** Throws an Error unless the answer is these very bytes, of a file of that size. */
+function requireRight(upstream, start, stop, { size, sha256 }) {
+  const { headers, status } = upstream;
+  const part = contentRange(headers);
+  const asked = start > 0 || stop < size;
+  if (status !== (asked ? 206 : 200)) throw new Error(`it answers with status ${status}`);
+  if (asked && part?.text !== `bytes ${start}-${stop - 1}/${size}`) throw new Error("it has other bytes there");
+  if (valueOf(headers, "Content-Length") !== String(stop - start)) throw new Error("it has another size");
+  if (!["", "identity"].includes(valueOf(headers, "Content-Encoding"))) throw new Error("it is compressed");
+  const etag = valueOf(headers, "ETag");
+  if (/^"[0-9a-f]{64}"$/.test(etag) && etag !== `"${sha256}"`) throw new Error("it has another content");
+}
+
+/** Reads from copy after copy until all bytes are written. Throws a Problem when no copy is left in the middle. */
+async function passOn(copies, first, start, writable) {
+  const writer = writable.getWriter();
+  let position = start;
+  for (let upstream = first; position < copies.stop; upstream = await copies.openNext(position)) {
+    const gained = (bytes) => {
+      position += bytes;
+      copies.gained(upstream.copy, bytes);
+    };
+    const why = await copyBytes(upstream, writer, copies, copies.stop - position, gained);
+    if (position < copies.stop) hasNowFailed(upstream.copy, `${why} at byte ${position}`);
+    upstream.abort();
+  }
+  await writer.close();
+}
+
+/** Up to `length` bytes of one copy. Why it ended; throws what the writer throws: the viewer has left. */
+async function copyBytes(upstream, writer, copies, length, gained) {
+  const reader = upstream.body.getReader({ mode: "byob" });
+  const watch = new Watch(upstream);
+  let buffer = new ArrayBuffer(PIECE);
+  let least = 1;
+  try {
+    for (let left = length; left > 0; ) {
+      const view = new Uint8Array(buffer, 0, Math.min(PIECE, left));
+      const began = watch.begin(copies.more ? SILENT_MS : PATIENCE_MS);
+      const { value, done } = await reader.readAtLeast(Math.min(least, left), view).catch(brokenOff);
+      least = watch.end() - began < QUICK_MS ? AT_ONCE : 1;
+      if (value?.byteLength > 0) {
+        await writer.write(value);
+        left -= value.byteLength;
+        gained(value.byteLength);
+      }
+      if (done) return watch.silent ? "it is silent" : "it breaks off";
+      buffer = value.buffer;
+    }
+    return "it is over";
+  } catch (left) {
+    upstream.abort();
+    throw left;
+  } finally {
+    watch.stop();
+  }
+}
+
+function brokenOff() {
+  return { done: true };
+}
+
+/** Breaks a connection off that is silent while it is read. One timer for all reads: each would cost time. */
+class Watch {
+  constructor(upstream) {
+    this.upstream = upstream;
+    this.silent = false;
+    this.until = Infinity;
+    this.timer = null;
+  }
+
+  begin(patience) {
+    const now = Date.now();
+    this.until = now + patience;
+    this.timer ??= setTimeout(() => this.look(), Math.min(patience, SILENT_MS));
+    return now;
+  }
+
+  end() {
+    this.until = Infinity;
+    return Date.now();
+  }
+
+  look() {
+    const now = Date.now();
+    this.timer = null;
+    if (this.until <= now) {
+      this.silent = true;
+      this.upstream.abort();
+    } else if (this.until < Infinity) {
+      this.timer = setTimeout(() => this.look(), Math.min(this.until - now, SILENT_MS));
+    }
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+  }
+}
+
+function hasNowFailed(copy, why) {
+  // Its URL may hold a signature: only its host is told.
+  console.warn(`A copy (${copy.kind}, ${new URL(copy.url).host}) is left out: ${why}.`);
+  if (failures.size >= MOST_KNOWN) failures.clear();
+  failures.set(nameOf(copy), Date.now() + FAILED_SECONDS * 1000);
+}
+
+function hasFailed(copy) {
+  return (failures.get(nameOf(copy)) ?? 0) > Date.now();
+}
+
+function nameOf(copy) {
+  return copy.url.split("?", 1)[0];
+}
+
+function noCopy() {
+  const text = "This video is archived, but no copy of it can be read now. An operator must look at it.";
+  return new Problem(503, "no_copy", text, { "Retry-After": "30" });
+}
