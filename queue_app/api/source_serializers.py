@@ -100,7 +100,7 @@ class WorkRequestSerializer(serializers.Serializer[dict[str, Any]]):
     def validate_sources(self, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Each once, and none at an address that may not be fetched."""
         errors = _errors_of(sources)
-        if any(errors):
+        if errors:
             raise ValidationError(errors)
         return sources
 
@@ -160,17 +160,15 @@ def checked(serializer: type[WorkRequestSerializer], data: object, **context: An
     return dict(given.validated_data)
 
 
-def _errors_of(sources: Sequence[Mapping[str, Any]]) -> list[dict[str, list[str]]]:
-    """What is wrong with each, by field, beside its form."""
+def _errors_of(sources: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
+    """What is wrong beside its form with which of them, by field."""
     refusals = AddressChecks(fetch_policy()).refusals(source["url"] for source in sources)
-    errors: list[dict[str, list[str]]] = []
+    errors = {}
     seen = set()
-    for source in sources:
-        wrong = {}
+    for place, source in enumerate(sources):
         if source["url"] in refusals:
-            wrong["url"] = [refusals[source["url"]]]
+            errors[str(place)] = {"url": [refusals[source["url"]]]}
         elif key_of(source) in seen:
-            wrong["url"] = ["This URL stands here twice for the same video."]
+            errors[str(place)] = {"url": ["This URL stands here twice for the same video."]}
         seen.add(key_of(source))
-        errors.append(wrong)
     return errors

@@ -44,7 +44,9 @@ def run(name: str, url: str, context: Context) -> Resolved | None:
     if "failure" in reply:
         raise NoVideo(child.speakable(str(reply["failure"]).encode(), request))
     found, seconds = reply.get("url"), reply.get("seconds")
-    return Resolved(str(found), seconds if isinstance(seconds, int | float) else None) if found else None
+    if found is None:
+        return None
+    return Resolved(str(found), seconds if isinstance(seconds, int | float) else None)
 
 
 def _environment() -> dict[str, str]:
