@@ -22,9 +22,19 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.aims import Aim, figure, machine
-from benchmarks.playing import contenders as all_contenders
 from benchmarks.playing import nginx
-from benchmarks.playing.contenders import CONTENDERS, Contender, Scene
+from benchmarks.playing.contenders import (
+    ACCEL_PROXY,
+    ACCEL_STREAM,
+    CONTENDERS,
+    MEDIAFLOW_PROXY,
+    NGINX_FILE,
+    NGINX_PROXY,
+    OURS_PROXY,
+    OURS_STREAM,
+    Contender,
+    Scene,
+)
 from benchmarks.playing.reelkeep import installation
 from benchmarks.playing.streaming import RATE, Latency, streaming
 from benchmarks.playing.turns import Amounts, Figures, middle, one_turn
@@ -133,11 +143,11 @@ def judge(medians: dict[str, Figures], latencies: list[Latency]) -> list[Aim]:
         if mine and theirs:
             aims.append(Aim(f"{ours.name} / {other.name}: {text}", what(mine) / what(theirs), wanted, at_most=True))
 
-    peer, ours, ours_stream = all_contenders.MEDIAFLOW_PROXY, all_contenders.OURS_PROXY, all_contenders.OURS_STREAM
-    aim("CPU s/GB, 50 viewers", ours, peer, lambda found: found.cpu_many, 0.45)
-    aim("first byte", ours, peer, lambda found: found.first, 0.15)
-    aim("CPU s/GB, one viewer", ours_stream, all_contenders.NGINX_FILE, lambda found: found.cpu, 1.2)
-    aim("CPU s/GB, 50 viewers", ours_stream, all_contenders.NGINX_FILE, lambda found: found.cpu_many, 1.2)
+    aim("CPU s/GB, 50 viewers", OURS_PROXY, MEDIAFLOW_PROXY, lambda found: found.cpu_many, 0.45)
+    aim("first byte", OURS_PROXY, MEDIAFLOW_PROXY, lambda found: found.first, 0.15)
+    for ours, other in ((OURS_STREAM, NGINX_FILE), (ACCEL_STREAM, NGINX_FILE), (ACCEL_PROXY, NGINX_PROXY)):
+        aim("CPU s/GB, one viewer", ours, other, lambda found: found.cpu, 1.2)
+        aim("CPU s/GB, 50 viewers", ours, other, lambda found: found.cpu_many, 1.2)
     if latencies:
         slowest = median(found.p99 for found in latencies)
         aims.append(Aim(f"streaming API, {RATE} requests/s, p99 in ms", slowest, 30, at_most=True))

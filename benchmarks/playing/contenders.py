@@ -97,6 +97,35 @@ def _ours_stream(scene: Scene) -> Iterator[Running]:
         yield Running(f"http://127.0.0.1:{server.port}{scene.reelkeep.stream}", server.cpu_seconds)
 
 
+@contextmanager
+def _behind_nginx(scene: Scene, path: str) -> Iterator[Running]:
+    with scene.reelkeep.web(scene.core, X_ACCEL="true") as web:
+        room = scene.room("front")
+        with scene.reelkeep.front(scene.core, "nginx", str(room), str(web.port)) as front:
+            yield Running(f"http://127.0.0.1:{front.port}{path}", lambda: web.cpu_seconds() + front.cpu_seconds())
+
+
+def _accel_proxy(scene: Scene) -> AbstractContextManager[Running]:
+    return _behind_nginx(scene, scene.reelkeep.proxy)
+
+
+def _accel_stream(scene: Scene) -> AbstractContextManager[Running]:
+    return _behind_nginx(scene, scene.reelkeep.stream)
+
+
+@contextmanager
+def _worker(scene: Scene) -> Iterator[Running]:
+    nowhere = "http://127.0.0.1:9"  # what is proxied isn't looked up
+    room = scene.room("edge")
+    with scene.reelkeep.front(scene.core, "edge", str(room), str(scene.origin.port), nowhere) as edge:
+        yield Running(f"http://127.0.0.1:{edge.port}{scene.reelkeep.proxy}", edge.cpu_seconds)
+
+
+def _lacks_workerd() -> str:
+    found = list((ROOT / ".venv" / "edge" / "node_modules" / "@cloudflare").glob("workerd-*/bin/workerd"))
+    return "" if found else "workerd (make .venv/edge.ok)"
+
+
 def _lacks_nginx() -> str:
     return "nginx" if nginx.missing() else ""
 
@@ -110,4 +139,16 @@ NGINX_PROXY = Contender("nginx-proxy", "nginx, proxy_pass", UPSTREAM, _nginx_pro
 MEDIAFLOW_PROXY = Contender("mediaflow", "mediaflow-proxy 2.4.9", UPSTREAM, _mediaflow, _lacks_mediaflow)
 OURS_PROXY = Contender("proxy", "Reelkeep, /proxy", UPSTREAM, _ours_proxy)
 OURS_STREAM = Contender("stream", "Reelkeep, /stream from a folder", FILE, _ours_stream)
-CONTENDERS = (OURS_PROXY, MEDIAFLOW_PROXY, NGINX_PROXY, OURS_STREAM, NGINX_FILE)
+ACCEL_PROXY = Contender("accel-proxy", "Reelkeep, /proxy by X-Accel", UPSTREAM, _accel_proxy, _lacks_nginx)
+ACCEL_STREAM = Contender("accel-stream", "Reelkeep, /stream by X-Accel", FILE, _accel_stream, _lacks_nginx)
+WORKER = Contender("worker", "Reelkeep, Worker on workerd", UPSTREAM, _worker, _lacks_workerd)
+CONTENDERS = (
+    OURS_PROXY,
+    ACCEL_PROXY,
+    WORKER,
+    MEDIAFLOW_PROXY,
+    NGINX_PROXY,
+    OURS_STREAM,
+    ACCEL_STREAM,
+    NGINX_FILE,
+)

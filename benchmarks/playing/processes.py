@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -19,10 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 _READY_SECONDS = 60
 _STOP_SECONDS = 15
 _SAID_BYTES = 2000
+_PORT = re.compile(r"^port (\d+)$", re.MULTILINE)
 
 
 class ServerProcess:
-    """A server that has started to answer on its port."""
+    """A server that has started to answer on its port; port 0 means that it chooses one and prints it."""
 
     def __init__(
         self, command: Sequence[str], port: int, log: Path, *, core: int | None, environment: Mapping[str, str] = {}
@@ -40,7 +42,7 @@ class ServerProcess:
                 start_new_session=True,
             )
         try:
-            self._wait_until_it_answers(log)
+            self._wait_until_it_answers(log, chosen=port == 0)
         except BaseException:
             self.stop()
             raise
@@ -63,9 +65,11 @@ class ServerProcess:
             kill_trees([self._process.pid])
             self._process.wait()
 
-    def _wait_until_it_answers(self, log: Path) -> None:
+    def _wait_until_it_answers(self, log: Path, *, chosen: bool) -> None:
         deadline = time.monotonic() + _READY_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
+            if chosen and (found := _PORT.search(log.read_text(errors="replace"))):
+                self.port = int(found[1])
             with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
                 return
             time.sleep(0.05)

@@ -38,6 +38,14 @@ class Installation:
         with serving([sys.executable, *_WEB], port, log, core=core, environment=environment) as server:
             yield server
 
+    @contextmanager
+    def front(self, core: int, *words: str) -> Iterator[ServerProcess]:
+        """What stands before or beside the web server (front.py)."""
+        log = self.folder / f"front-{len(list(self.folder.glob('front-*')))}.log"
+        command = [sys.executable, "-m", "benchmarks.playing.front", *words]
+        with serving(command, 0, log, core=core, environment=self.environment) as server:
+            yield server
+
     def run(self, *words: str) -> str:
         """What a Python program of it writes."""
         command, environment = [sys.executable, *words], {**os.environ, **self.environment}
