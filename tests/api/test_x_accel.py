@@ -6,8 +6,11 @@ The views of tests/servers/accel_site.py have no bodies of their own to send, so
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +22,11 @@ from django.conf import settings
 
 from archive_site.addresses import AddressRefused, Endpoint, Policy
 from storage_app.playback import accel
+from storage_app.playback.urls import signer
 from tests.servers.accel_site import HEADERS
 from tests.servers.certificates import make_certificate
 from tests.servers.nginx import PROGRAM, Nginx
+from tests.servers.origin import Origin
 from tests.servers.raw import RawServer
 from tests.servers.site import Site
 
@@ -277,3 +282,32 @@ def test_by_default_nothing_is_left_to_nginx(client: Any) -> None:
     request = client.get("/health", headers={"X-Reelkeep-Accel": "on"}).wsgi_request
     assert settings.X_ACCEL is False
     assert accel.wanted(request) is False
+
+
+def test_the_site_binds_where_only_nginx_can_reach_it() -> None:
+    said = [
+        subprocess.check_output(
+            [sys.executable, "-c", "from archive_site import gunicorn_conf; print(gunicorn_conf.bind)"],
+            cwd=settings.BASE_DIR, env=os.environ | {"X_ACCEL": wanted, "PORT": "7860", "BIND": ""}, text=True,
+        ).strip()
+        for wanted in ("true", "false")
+    ]  # fmt: skip
+    assert said == ["127.0.0.1:7860", "0.0.0.0:7860"]
+
+
+def test_proxied_videos_pass_through_nginx(nginx_site: Nginx, origin: Origin) -> None:
+    source = origin.put("/film.mp4", FILM)
+    link = nginx_site.url(f"/proxy?{signer().exact(source + '?' + 2000 * 'x')}")
+    whole = requests.get(link, timeout=60)
+    part = requests.get(link, headers={"Range": "bytes=5-9"}, timeout=60)
+    assert whole.status_code == 200, whole.text
+    assert whole.content == FILM
+    assert (part.status_code, part.content, part.headers["Content-Range"]) == (
+        206,
+        FILM[5:10],
+        f"bytes 5-9/{len(FILM)}",
+    )
+    assert part.headers["Access-Control-Allow-Origin"] == "*"
+    assert requests.head(link, timeout=60).headers["Content-Length"] == str(len(FILM))
+    refused = requests.get(nginx_site.url("/proxy?url=http://x/"), timeout=60)
+    assert (refused.status_code, refused.json()["error"]) == (403, "unsigned")
