@@ -24,6 +24,7 @@ const OF_VARIANTS = ["#EXT-X-STREAM-INF:", "#EXT-X-I-FRAME-STREAM-INF:", "#EXT-X
 const PLAYLISTS_OF_VARIANTS = new Set(["#EXT-X-MEDIA", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-IMAGE-STREAM-INF"]);
 const REPORT = "#EXT-X-RENDITION-REPORT";
 
+const PATH = /^[^/?#]*\/\/[^/?#]*([^?#]*)/;
 const BREAK = /(\r\n?|\n)/;
 const NOT_ASCII = /[^\x00-\x7f]/;
 const ALL_NOT_ASCII = /[^\x00-\x7f]/g;
@@ -52,16 +53,17 @@ export async function rewrite(text, base, signer, variables = "") {
   const content = fromBytes(data.subarray(lengthInFront(data)));
   const returns = count(content, "\r");
   const feeds = count(content, "\n");
-  if (returns + feeds > MAX_LINES) throw new PlaylistTooLarge(`The playlist has more than ${MAX_LINES} lines.`);
-  const joint = returns === 0 ? "\n" : returns === feeds && count(content, "\r\n") === feeds ? "\r\n" : "";
+  const both = returns === 0 ? 0 : count(content, "\r\n");
+  if (returns + feeds - both > MAX_LINES) throw new PlaylistTooLarge(`The playlist has more than ${MAX_LINES} lines.`);
+  const joint = returns === 0 ? "\n" : returns === both && both === feeds ? "\r\n" : "";
   const lines = content.split(joint || BREAK);
   return toBytes((await new Rewriting(content, lines, base, signer, variables).lines()).join(joint));
 }
 
 /** Whether an answer from `url` is one, by its Content-Type, its name or its first SNIFFED bytes (a Uint8Array). */
 export function isPlaylist(contentType, url, head) {
-  const kind = contentType.split(";", 1)[0].trim().toLowerCase();
-  const path = url.split("#", 1)[0].split("?", 1)[0].toLowerCase();
+  const kind = (contentType ?? "").split(";", 1)[0].trim().toLowerCase();
+  const path = PATH.exec(url)?.[1].toLowerCase() ?? "";
   if (kind.includes("mpegurl") || path.endsWith(".m3u8") || path.endsWith(".m3u")) return true;
   const untold = kind === "" || kind === "text/plain" || kind.endsWith("/octet-stream");
   return untold && fromBytes(head.subarray(lengthInFront(head)).subarray(0, 7)) === "#EXTM3U";
@@ -114,10 +116,7 @@ class Rewriting {
       }
       if (this.#links.size > 0) this.#links.clear();
       if (changed === line) continue;
-      this.#room -= changed.length;
-      if (this.#room < 0) {
-        throw new PlaylistTooLarge(`The rewritten playlist is larger than ${MAX_REWRITTEN / 2 ** 20} MiB.`);
-      }
+      this.#spend(changed.length);
       lines[number] = changed;
     }
     return lines;
@@ -127,8 +126,15 @@ class Rewriting {
     this.#lines.forEach((line, number) => {
       if (!line.startsWith(DEFINE)) return;
       this.#lines[number] = this.#variables.define(line);
-      this.#room -= this.#lines[number].length;
+      this.#spend(this.#lines[number].length);
     });
+  }
+
+  #spend(size) {
+    this.#room -= size;
+    if (this.#room < 0) {
+      throw new PlaylistTooLarge(`The rewritten playlist is larger than ${MAX_REWRITTEN / 2 ** 20} MiB.`);
+    }
   }
 
   #changed(line) {
