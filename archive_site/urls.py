@@ -13,6 +13,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.negotiation import DefaultContentNegotiation
 
 from archive_site.api_errors import NothingHere
+from archive_site.async_direct import without_middleware
 from archive_site.health import HealthView
 from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
@@ -39,8 +40,10 @@ def either(route: str, view: View, name: str) -> list[URLPattern]:
 
 schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
 docs = SpectacularSwaggerView.as_view(url_name="schema")
-stream = StreamView.as_view(queue_status=queue_status, source_of=playable_source)
-stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
+stream = without_middleware(StreamView.as_view(queue_status=queue_status, source_of=playable_source))
+stream_as_it_comes = without_middleware(
+    StreamAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
+)
 lookup = LookupView.as_view(queue_status=queue_status, source_of=playable_source)
 lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import logging
 import re
 from collections.abc import Callable, Sequence
@@ -26,6 +27,12 @@ from storage_app.upkeep.tasks import FULL_REASONS, ask_for
 
 _KINDS = [AccountKind.LOCAL, AccountKind.S3, AccountKind.HUGGINGFACE]
 """In the order in which they are read."""
+
+_CLIENTS = {
+    AccountKind.S3.value: ("boto3", "storage_app.backends.s3"),
+    AccountKind.HUGGINGFACE.value: ("huggingface_hub.hf_api", "huggingface_hub.utils._http", "httpx2"),
+}
+_loaded: set[str] = set()
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +58,25 @@ def copies_of(file: StoredFile, primary: int | None = None) -> list[Copy]:
             account.index,
         )
 
-    return [copies[replica.pk] for replica in sorted(replicas, key=order)]
+    ordered = [copies[replica.pk] for replica in sorted(replicas, key=order)]
+    _load_clients(ordered)
+    return ordered
+
+
+def _load_clients(copies: Sequence[Copy]) -> None:
+    """The accounts' clients are large: what it takes to load one must not count as the silence of its account."""
+    kinds = [copy.kind for copy in copies if isinstance(copy, RemoteCopy)]
+    if copies and isinstance(copies[0], RemoteCopy):
+        _load_client(kinds[0])
+    for kind in {*kinds} - _loaded:
+        pool("notes", 2).submit(_load_client, kind)
+
+
+def _load_client(kind: str) -> None:
+    if kind not in _loaded:
+        for module in _CLIENTS[kind]:
+            importlib.import_module(module)
+        _loaded.add(kind)
 
 
 def look_after(file: StoredFile, copies: Sequence[Copy]) -> Callable[[Copy], None]:

@@ -27,7 +27,7 @@ from storage_app.playback.threads import ASKING, in_time, pool
 
 links = Links()
 
-_OPERATORS_OWN = Policy(connect_timeout=ANSWER_SECONDS)
+OPERATORS_OWN = Policy(connect_timeout=ANSWER_SECONDS)
 _REFUSED = {401, 403, 404, 410}
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
@@ -86,7 +86,10 @@ class RemoteCopy:
 
     async def confirm(self, size: int) -> None:
         """Does the account have it as it should be? Asked once in five minutes. Raises StorageError."""
-        await self._confirm(size, None)
+        link = await self.link()
+        if link.size not in {None, size}:
+            raise ContentMismatchError(f"The account has something else there, of {link.size} bytes.")
+        await self._confirm(size, link.sha256)
 
     def whole(self, size: int) -> bytes:
         """See Copy.whole."""
@@ -95,7 +98,7 @@ class RemoteCopy:
     async def _fetch(self, link: SignedUrl, wanted: ByteRange) -> Upstream:
         headers = {"Range": f"bytes={wanted.start}-{wanted.stop - 1}", **link.headers}
         try:
-            return await fetcher_for(_OPERATORS_OWN, trusted=True).open(link.url, headers, follow=not link.headers)
+            return await fetcher_for(OPERATORS_OWN, trusted=True).open(link.url, headers, follow=not link.headers)
         except FetchError as error:
             raise _unavailable("The account can't be reached", error) from None
 

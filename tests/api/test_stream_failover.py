@@ -177,7 +177,7 @@ def test_a_viewer_who_leaves_takes_the_accounts_connection_along(
     with requests.get(site.url(URL), stream=True, timeout=60) as answer:
         assert answer.raw.read(1_000_000) == content[:1_000_000]
         assert upstreams(site, port) == 1
-    left, deadline = time.monotonic(), time.monotonic() + 20
+    deadline = time.monotonic() + 20
     while upstreams(site, port) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert upstreams(site, port) == 0

@@ -17,7 +17,6 @@ import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
-from django.test import Client
 from django.utils.timezone import now
 
 from queue_app import queue
@@ -37,6 +36,7 @@ from storage_app.models import (
 )
 from storage_app.naming import VideoKey
 from tests.archive import archive
+from tests.playing import play
 from tests.servers.videos import Videos
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -82,7 +82,7 @@ def reasons(result: dict[str, Any]) -> dict[str, str]:
 
 
 def played(key: VideoKey = KEY) -> bytes:
-    return b"".join(Client().get(key.stream_path()))
+    return play(key.stream_path()).body
 
 
 # --- what is taken in ---

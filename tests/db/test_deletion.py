@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.test import Client
 from django.utils.timezone import now
 
 from queue_app import queue
@@ -29,6 +28,7 @@ from storage_app.models import (
 )
 from storage_app.naming import VideoKey
 from tests.archive import KEY, archive, copy_of
+from tests.playing import play
 
 pytestmark = pytest.mark.django_db
 OTHER = VideoKey(55825, 2, "animasu", None)
@@ -91,7 +91,7 @@ def test_content_that_is_shared_stays(video: VideoStore) -> None:
     other.refresh_from_db()
     assert other.stored_file == video.stored_file
     assert {path for _account, path in removals()} == {video.hf_path.replace(".mp4", ".json")}
-    assert b"".join(Client().get("/stream/55825/2/animasu"))
+    assert play("/stream/55825/2/animasu").body
     delete_videos([other.pk], "ann", "")
     assert {path for _account, path in removals()} >= {video.hf_path}
 
@@ -215,33 +215,33 @@ def test_many_are_gone_through_page_by_page(
 
 def test_a_deleted_video_is_gone_for_players(video: VideoStore) -> None:
     delete_videos([video.pk], "ann", "Not ours.")
-    answer = Client().get(URL)
+    answer = play(URL)
     assert answer.status_code == 410
     assert answer["Access-Control-Allow-Origin"] == "*"
     said: dict[str, Any] = answer.json()
     assert said.pop("deleted_at")
     assert said == {
-        "detail": "This video was deleted. Asking for it anew archives it again.",
+        "error": "deleted", "detail": "This video was deleted. Asking for it anew archives it again.",
         "deleted": True, "queued": False, "status": "cancelled",
     }  # fmt: skip
-    assert Client().head(URL).status_code == 410
+    assert play(URL, "head").status_code == 410
 
 
 def test_one_that_is_asked_for_anew_is_on_its_way(video: VideoStore, accounts: list[StorageAccount]) -> None:
     delete_videos([video.pk], "ann", "")
     queue.enqueue_video(KEY, "https://origin.example/v.mp4")
-    answer = Client().get(URL)
+    answer = play(URL)
     assert (answer.status_code, answer.json()["status"]) == (404, "pending")
     for account in accounts:
         copy_of(video, account).unlink()
         copy_of(video, account).with_suffix(".json").unlink()
         copy_of(video, account).parent.rmdir()
     archive(KEY, accounts)
-    assert Client().get(URL).status_code == 200
+    assert play(URL).status_code == 200
 
 
 def test_what_never_was_is_not_found() -> None:
-    assert Client().get(URL).status_code == 404
+    assert play(URL).status_code == 404
 
 
 # --- the command ---

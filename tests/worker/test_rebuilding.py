@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from django.test import Client
 
 from queue_app.models import VideoQueue
 from storage_app.models import Replica, Sidecar, StorageAccount, StorageTask, StoredFile, VideoStore
+from tests.playing import play
 from tests.servers.origin import Origin
 from tests.servers.videos import Videos
 from tests.worker.conftest import StartWorker, add, finished
@@ -56,7 +56,7 @@ def test_what_workers_archived_comes_back_and_plays(
     assert json.loads(capsys.readouterr().out)["restored"] == 3
     assert everything() == before
     assert not StorageTask.objects.exists()
-    assert b"".join(Client().get("/stream/55825/2/test/720p")) == videos.mp4.read_bytes()
+    assert play("/stream/55825/2/test/720p").body == videos.mp4.read_bytes()
     manifests = [path for account in accounts for path in Path(account.root).rglob("*.json")]
     assert len(manifests) == 6
     assert not any(b"secret" in path.read_bytes() for path in manifests)

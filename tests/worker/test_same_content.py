@@ -6,12 +6,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.test import Client
 
 from queue_app import queue
 from queue_app.models import JobEvent, VideoQueue
 from queue_app.states import Lane
 from storage_app.models import StorageAccount, StoredFile, VideoStore
+from tests.playing import play
 from tests.servers.origin import Origin
 from tests.servers.videos import Videos
 from tests.worker.conftest import StartWorker, add, finished
@@ -37,8 +37,7 @@ def test_the_same_content_is_stored_once_for_all_who_have_it(
         assert sorted(path.suffix for path in files_below(Path(account.root))) == [".json"] * 3 + [".mp4"]
     assert {row.stored_file_id for row in VideoStore.objects.all()} == {video.id}
     for episode in (1, 2, 3):
-        answer = Client().get(f"/stream/55825/{episode}/test/720p")
-        assert b"".join(answer) == content
+        assert play(f"/stream/55825/{episode}/test/720p").body == content
 
 
 def test_a_video_archived_anew_leaves_those_who_share_its_former_content(
@@ -53,8 +52,7 @@ def test_a_video_archived_anew_leaves_those_who_share_its_former_content(
     queue.reset_videos([first.id], actor="test", reason="anew")
     assert finished(first).status == "ready"
     assert StoredFile.objects.filter(content_type="video/mp4").count() == 2
-    other = Client().get("/stream/55825/2/test/720p")
-    assert b"".join(other) == videos.mp4.read_bytes()
+    assert play("/stream/55825/2/test/720p").body == videos.mp4.read_bytes()
 
 
 def test_one_that_waits_for_its_twin_burns_no_attempt(transactional_db: None, accounts: list[StorageAccount]) -> None:
