@@ -25,8 +25,8 @@ const failures = new Map();
  * `again` asks the archive anew, once, when every copy has failed. With `exact: false` a copy is only chosen at the
  * beginning: then no JavaScript touches the bytes. Throws a Problem when no copy can be opened.
  */
-export async function bytesOf(video, { start, stop }, { again, exact }) {
-  const copies = new Copies(video, stop, again);
+export async function bytesOf(video, { start, stop }, { again, viewer, exact }) {
+  const copies = new Copies(video, stop, again, viewer);
   const first = await copies.openNext(start);
   if (!exact || first.body === null) return first.body;
   const { readable, writable } = new FixedLengthStream(stop - start);
@@ -36,17 +36,19 @@ export async function bytesOf(video, { start, stop }, { again, exact }) {
 
 /** All copies of one video in the order to try them: those that failed in the last minute are last. */
 class Copies {
-  constructor(video, stop, again) {
+  constructor(video, stop, again, viewer) {
     this.stop = stop;
     this.again = again;
-    this.since = 0;
+    this.viewer = viewer;
     this.list(video);
   }
 
   list(video) {
-    this.video = video;
     const order = (copy) => (hasFailed(copy) ? 1 : 0);
+    this.video = video;
     this.waiting = [...video.copies].sort((one, other) => order(one) - order(other));
+    this.out = [];
+    this.came = 0;
   }
 
   /** Is there another one to take? */
@@ -58,8 +60,7 @@ class Copies {
   async openNext(position) {
     for (;;) {
       while (this.waiting.length > 0) {
-        const copy = this.waiting.shift();
-        const opened = await this.open(copy, position);
+        const opened = await this.open(this.waiting.shift(), position);
         if (opened !== null) return opened;
       }
       await this.askAgain();
@@ -80,23 +81,29 @@ class Copies {
     const cf = { cacheEverything: true, cacheTtlByStatus: FOR_A_DAY, cacheKey: `reelkeep:${sha256}` };
     let upstream = null;
     try {
-      upstream = await ask(copy.url, { headers, patience: this.more ? SILENT_MS : PATIENCE_MS, cf });
+      const patience = this.more ? SILENT_MS : PATIENCE_MS;
+      upstream = await ask(copy.url, { viewer: this.viewer, headers, patience, cf });
       requireRight(upstream, position, this.stop, this.video);
       upstream.copy = copy;
       return upstream;
     } catch (error) {
       upstream?.abort();
-      hasNowFailed(copy, error.message);
+      this.failed(copy, error.message);
       return null;
     }
   }
 
-  /** So many bytes came of `copy`: after some of them, the others may be tried again when it breaks off. */
-  gained(copy, bytes) {
-    this.since += bytes;
-    if (this.since < WORTH) return;
-    this.since = 0;
-    this.waiting = this.video.copies.filter((other) => other !== copy).concat(copy);
+  /** So many bytes came: after some of them, copies that are out may be tried again. */
+  gained(bytes) {
+    this.came += bytes;
+    if (this.came >= WORTH) this.waiting.push(...this.out.splice(0));
+  }
+
+  /** It is out; unless it was worth it, then it comes after the others. */
+  failed(copy, why) {
+    hasNowFailed(copy, why);
+    (this.came >= WORTH ? this.waiting : this.out).push(copy);
+    this.came = 0;
   }
 }
 
@@ -116,17 +123,18 @@ function requireRight(upstream, start, stop, { size, sha256 }) {
 /** Reads from copy after copy until all bytes are written. Throws a Problem when no copy is left in the middle. */
 async function passOn(copies, first, start, writable) {
   const writer = writable.getWriter();
-  let position = start;
-  for (let upstream = first; position < copies.stop; upstream = await copies.openNext(position)) {
-    const gained = (bytes) => {
-      position += bytes;
-      copies.gained(upstream.copy, bytes);
-    };
+  let [position, upstream] = [start, first];
+  const gained = (bytes) => {
+    position += bytes;
+    copies.gained(bytes);
+  };
+  for (;;) {
     const why = await copyBytes(upstream, writer, copies, copies.stop - position, gained);
-    if (position < copies.stop) hasNowFailed(upstream.copy, `${why} at byte ${position}`);
     upstream.abort();
+    if (position === copies.stop) return writer.close();
+    copies.failed(upstream.copy, `${why} at byte ${position}`);
+    upstream = await copies.openNext(position);
   }
-  await writer.close();
 }
 
 /** Up to `length` bytes of one copy. Why it ended; throws what the writer throws: the viewer has left. */
@@ -201,7 +209,8 @@ class Watch {
 
 function hasNowFailed(copy, why) {
   // Its URL may hold a signature: only its host is told.
-  console.warn(`A copy (${copy.kind}, ${new URL(copy.url).host}) is left out: ${why}.`);
+  const host = URL.canParse(copy.url) ? new URL(copy.url).host : "a malformed URL";
+  console.warn(`A copy (${copy.kind}, ${host}) is left out: ${why}.`);
   if (failures.size >= MOST_KNOWN) failures.clear();
   failures.set(nameOf(copy), Date.now() + FAILED_SECONDS * 1000);
 }

@@ -214,7 +214,7 @@ async function putTogether(begun, rest, writable) {
 }
 
 function openAsked(asked, headers, method = "GET") {
-  return open(asked.url, { method, headers, policy: asked.policy });
+  return open(asked.url, { viewer: asked.request.signal, policy: asked.policy, method, headers });
 }
 
 /** Without a fragment, which is never sent. */

@@ -17,17 +17,17 @@ const RELAYED = new Set([404, 410, 503]);
 const kept = new Map();
 
 /**
- * The archive's answer for the segments of a `/stream/` path, as an object, or a Response to give to the player.
- * With `anew` an answer that was kept isn't used. Throws a Problem when the archive can't be asked.
+ * The archive's answer for the segments of a `/stream/` path, as an object, or a Response to give to the viewer, who is
+ * known by an AbortSignal. With `anew` an answer that was kept isn't used. Throws a Problem when the archive can't be asked.
  */
-export async function lookUp(env, segments, anew = false) {
+export async function lookUp(env, segments, viewer, anew = false) {
   const store = storeOf(env);
   const url = `${store.url}/api/v1/store/${segments.map(encodeURIComponent).join("/")}`;
   const known = kept.get(url);
   const now = Date.now() / 1000;
   if (known !== undefined && known.until > now && !anew) return known.answer;
   kept.delete(url);
-  const response = await answerOf(url, store.token);
+  const response = await answerOf(url, store.token, viewer);
   if (RELAYED.has(response.status) && isJson(response)) return relayed(response);
   if (response.status !== 200 || !isJson(response)) throw unanswered(`it answers with status ${response.status}`);
   const answer = await parsed(response);
@@ -35,10 +35,10 @@ export async function lookUp(env, segments, anew = false) {
   return answer;
 }
 
-async function answerOf(url, token) {
+async function answerOf(url, token, viewer) {
   try {
     const headers = { Accept: "application/json", Authorization: `Bearer ${token}` };
-    return await ask(url, { headers, patience: PATIENCE_MS });
+    return await ask(url, { viewer, headers, patience: PATIENCE_MS });
   } catch (error) {
     throw unanswered(error.message);
   }

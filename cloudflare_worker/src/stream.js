@@ -19,7 +19,7 @@ const CACHE_CONTROL = "public, max-age=300";
 export async function stream(request, env, url, path) {
   if (request.headers.has("Reelkeep-Edge")) throw inCircles();
   const segments = segmentsOf(path);
-  const found = segments === null ? notArchived() : await lookUp(env, segments);
+  const found = segments === null ? notArchived() : await lookUp(env, segments, request.signal);
   if (found instanceof Response) return found;
   if (found.status === "source") {
     return proxied(request, found.url, await signerOf(env), { policy: policyOf(env), lasting: false });
@@ -46,10 +46,10 @@ async function archived(request, env, segments, video) {
   };
   if (request.method === "HEAD") return new Response(null, { headers });
   const again = async () => {
-    const found = await lookUp(env, segments, true);
+    const found = await lookUp(env, segments, request.signal, true);
     return found instanceof Response ? null : found;
   };
-  const body = await bytesOf(video, bytes, { again, exact: env.FAILOVER !== "start" });
+  const body = await bytesOf(video, bytes, { again, viewer: request.signal, exact: env.FAILOVER !== "start" });
   return new Response(body, { status: part ? 206 : 200, headers });
 }
 

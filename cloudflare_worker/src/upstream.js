@@ -29,12 +29,15 @@ export class Upstream {
   }
 }
 
-/** Asks `url` and follows redirects. Throws a Problem: address_refused, too_many_redirects, upstream_…. */
-export async function open(url, { method = "GET", headers = {}, policy }) {
+/**
+ * Asks `url` and follows redirects, for as long as the viewer is there (an AbortSignal).
+ * Throws a Problem: address_refused, too_many_redirects, upstream_….
+ */
+export async function open(url, { viewer, policy, method = "GET", headers = {} }) {
   let current = url;
   for (let hop = 0; hop <= MAX_REDIRECTS; hop++) {
     check(current, policy);
-    const upstream = await ask(current, { method, headers });
+    const upstream = await ask(current, { viewer, method, headers });
     const location = REDIRECTS.has(upstream.status) ? upstream.headers.get("Location") : null;
     if (!location) return upstream;
     upstream.abort();
@@ -45,10 +48,15 @@ export async function open(url, { method = "GET", headers = {}, policy }) {
 }
 
 /** One request, not followed. The answer's header has to come within `patience` milliseconds. */
-export async function ask(url, { method = "GET", headers = {}, patience = PATIENCE_MS, ...more }) {
+export async function ask(url, { viewer, method = "GET", headers = {}, patience = PATIENCE_MS, cf }) {
   const controller = new AbortController();
-  const options = { method, headers: { ...ALWAYS, ...headers }, redirect: "manual", signal: controller.signal, ...more };
-  const answer = fetch(url.split("#", 1)[0], options);
+  const answer = fetch(url.split("#", 1)[0], {
+    method,
+    headers: { ...ALWAYS, ...headers },
+    redirect: "manual",
+    signal: AbortSignal.any([controller.signal, viewer]),
+    ...(cf && { cf }),
+  });
   const unreachable = new Problem(502, "upstream_unreachable", "The source can't be reached.");
   return new Upstream(await inTime(answer, controller, unreachable, patience), url, controller);
 }

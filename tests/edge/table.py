@@ -13,6 +13,7 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def _with_signature(request: Row, places: Places, expires: int, *, upper: bool) 
     return query.replace(signature, signature.upper() if upper else signature[:-1])
 
 
-_SIGNED = {
+_SIGNED: dict[str, Callable[[Row, Places, int], str]] = {
     "exact": _exact,
     "child": _child,
     "raw": _raw,
