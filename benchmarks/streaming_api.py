@@ -1,7 +1,8 @@
 """`python -m benchmarks.streaming_api`: the streaming API, warm, at a fixed rate, through gunicorn and PostgreSQL.
 
 An open loop: each request begins when it is due, whether or not those before are answered, and its time counts from
-then. What is asked of is a work with four sources of each episode, two of them archived.
+then. What is asked of is a work with four sources of each episode, two of them archived. The same is done with requests
+that are refused at once (400), which shows what is the machine's and the server's share of it.
 """
 
 from __future__ import annotations
@@ -59,16 +60,16 @@ def prepare() -> None:
             archive(key, [], f"{key}".encode())
 
 
-async def load(base: str, rate: int, seconds: int, connections: int) -> list[float]:
-    """Milliseconds that each request took."""
+async def load(base: str, work: object, rate: int, seconds: int, connections: int) -> list[float]:
+    """Milliseconds that each request for `work` took."""
     took: list[float] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=connections)) as session:
 
         async def one(number: int, due: float) -> None:
-            async with session.get(f"{base}/api/v1/streaming/{WORK}/{number % EPISODES}") as answer:
-                await answer.read()
-                if answer.status != 200:
-                    raise SystemExit(f"{answer.status}: {await answer.text()}")
+            async with session.get(f"{base}/api/v1/streaming/{work}/{number % EPISODES}") as answer:
+                text = await answer.text()
+                if answer.status != (200 if work == WORK else 400):
+                    raise SystemExit(f"{answer.status}: {text}")
             took.append((time.perf_counter() - due) * 1000)
 
         begun, tasks = time.perf_counter(), []
@@ -80,18 +81,28 @@ async def load(base: str, rate: int, seconds: int, connections: int) -> list[flo
     return took
 
 
-def cpu_seconds(name: str) -> float:
-    """Of all of our processes of this name."""
-    total = 0.0
-    for process in psutil.process_iter(["name", "cmdline"]):
-        if name in " ".join(process.info["cmdline"] or [process.info["name"] or ""]):
-            times = process.cpu_times()
-            total += times.user + times.system
-    return total
+def cpu_seconds(pid: int) -> float:
+    """Of a process and all that it has started and that still run."""
+    parent = psutil.Process(pid)
+    times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
+
+
+def measure(name: str, work: object, base: str, pids: list[int], options: argparse.Namespace) -> None:
+    """Prints the median and the 99th percentile, and CPU for each request."""
+    before = [cpu_seconds(pid) for pid in pids]
+    took = asyncio.run(load(base, work, options.rate, options.seconds, options.connections))
+    web, database = (1000 * (cpu_seconds(pid) - spent) / len(took) for pid, spent in zip(pids, before, strict=True))
+    percentiles = statistics.quantiles(took, n=1000)
+    sys.stdout.write(
+        f"{name}: {len(took)} requests at {options.rate}/s, p50 {statistics.median(took):.1f} ms, "
+        f"p95 {percentiles[949]:.1f}, p99 {percentiles[989]:.1f}, most {max(took):.1f}; "
+        f"CPU a request: web {web:.2f} ms, PostgreSQL {database:.2f} ms\n"
+    )
 
 
 def main() -> None:
-    """Prints the median and the 99th percentile, and CPU for each request."""
+    """Starts everything, in a folder that is removed at the end."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=int, default=200)
     parser.add_argument("--seconds", type=int, default=20)
@@ -117,20 +128,15 @@ def main() -> None:
         server = subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL)
         try:
             _wait_for(port)
-            asyncio.run(load(f"http://127.0.0.1:{port}", 50, 3, options.connections))
-            before = cpu_seconds("archive_site.asgi:application"), cpu_seconds(folder)
-            took = asyncio.run(load(f"http://127.0.0.1:{port}", options.rate, options.seconds, options.connections))
-            after = cpu_seconds("archive_site.asgi:application"), cpu_seconds(folder)
+            base = f"http://127.0.0.1:{port}"
+            asyncio.run(load(base, WORK, 50, 3, options.connections))
+            pids = [server.pid, int(next(Path(folder).rglob("postmaster.pid")).read_text().split()[0])]
+            measure("refused", "x", base, pids, options)
+            measure("answered", WORK, base, pids, options)
         finally:
             server.terminate()
             server.wait(20)
             database.stop()
-    percentiles = statistics.quantiles(took, n=1000)
-    web = 1000 * (after[0] - before[0]) / len(took)
-    print(
-        f"{len(took)} requests at {options.rate}/s: p50 {statistics.median(took):.1f} ms, p95 {percentiles[949]:.1f}, "
-        f"p99 {percentiles[989]:.1f}, most {max(took):.1f}; web CPU {web:.2f} ms a request"
-    )
 
 
 def _wait_for(port: int) -> None:

@@ -12,6 +12,7 @@ OPEN = {
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type",
     "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
 }
 PREFLIGHT = {"Access-Control-Max-Age": "86400", "Allow": "GET, HEAD, OPTIONS"}
 

@@ -13,6 +13,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.views import APIView
 
+from archive_site.async_direct import without_middleware
 from archive_site.database_threads import in_database
 from queue_app.api.open_answers import BAD_REQUEST, NOT_FOUND, answer, preflight, refusal
 from queue_app.api.source_serializers import NothingSerializer
@@ -54,6 +55,7 @@ class StreamingView(APIView):
     def as_view(cls, **_initkwargs: Any) -> Any:
         """The view as a coroutine; for the rest of the world it is this class."""
 
+        @without_middleware
         async def view(request: HttpRequest, mal_id: str, episode: str) -> HttpResponse:
             if request.method == "OPTIONS":
                 return preflight()

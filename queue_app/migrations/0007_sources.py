@@ -74,4 +74,5 @@ class Migration(migrations.Migration):
         run_function("enqueue_unknown_video"),
         run_function("claim_resolving"),
         run_function("finish_resolving"),
+        run_function("offers_of_episode"),
     ]

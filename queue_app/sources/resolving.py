@@ -55,12 +55,6 @@ class Known:
         return self.fresh or (self.asking and self.url is not None)
 
 
-KNOWN_SQL = f"""CASE WHEN r.resolved_at > now() - interval '{STALE_FOR.total_seconds():.0f} seconds'
-        THEN r.url_resolved END,
-    coalesce(r.expires_at > now(), false), coalesce(r.lease_expires_at > now(), false)"""
-"""The columns of a Known, of a row `r` of resolved_source."""
-
-
 async def resolved(wanted: Mapping[Wanted, Known], seconds: float | None = None) -> dict[Wanted, str | None]:
     """The URL of each; None where there is none, or none in time: RESOLVE_SECONDS, or `seconds`.
 
@@ -90,12 +84,16 @@ def start(wanted: Wanted, *, anew: bool = False) -> Future[str | None]:
 
 def known(wanted: Collection[Wanted]) -> dict[Wanted, Known]:
     """What the cache says of each."""
-    found = {key: Known(*rest) for key, *rest in _rows(
-        f"SELECT key, {KNOWN_SQL} FROM resolved_source r WHERE key = ANY(%s)", [one.key for one in wanted]  # noqa: S608
-    )}  # fmt: skip
+    rows = _rows(_KNOWN, STALE_FOR, [one.key for one in wanted])
+    found = {key: Known(*rest) for key, *rest in rows}
     return {one: found.get(one.key, Known()) for one in wanted}
 
 
+_KNOWN = """
+SELECT key, CASE WHEN resolved_at > now() - %s THEN url_resolved END,
+       coalesce(expires_at > now(), false), coalesce(lease_expires_at > now(), false)
+FROM resolved_source WHERE key = ANY (%s)
+"""
 _lock = threading.Lock()
 _runs: dict[Wanted, Future[str | None]] = {}
 _pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")

@@ -16,10 +16,5 @@ class Wanted:
 
     @property
     def key(self) -> str:
-        """SHA-256 in hex over resolver, resolution and URL, on lines of their own; KEY_SQL says the same."""
+        """SHA-256 in hex over resolver, resolution and URL, on lines of their own; so does offers_of_episode."""
         return hashlib.sha256(f"{self.resolver}\n{self.resolution or ''}\n{self.url}".encode()).hexdigest()
-
-
-KEY_SQL = """encode(sha256(convert_to(
-    s.resolver || chr(10) || coalesce(s.resolution, '') || chr(10) || s.url, 'UTF8')), 'hex')"""
-"""Of a row `s` with these columns."""
