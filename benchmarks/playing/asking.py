@@ -24,15 +24,15 @@ class _Connection:
     came: bytearray = field(default_factory=bytearray)
 
     def answered(self) -> bool:
-        """Is the answer whole? Raises AnswerError unless it is 200 with a length."""
+        """Is the answer whole? Raises AnswerError unless it is 200."""
         head, end, body = bytes(self.came).partition(b"\r\n\r\n")
         if not end:
             return False
         lines = head.lower().split(b"\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            raise AnswerError(f"200 was expected: {head[:300]!r}")
         length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), None)
-        if not head.startswith(b"HTTP/1.1 200 ") or length is None:
-            raise AnswerError(f"200 with a length was expected: {head[:300]!r}")
-        return len(body) >= length
+        return body.endswith(b"\r\n0\r\n\r\n") if length is None else len(body) >= length
 
 
 class Asking:
