@@ -35,6 +35,7 @@ browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaS
 .PHONY: test
 test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/edge.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/nginx.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
+test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/edge.ok .venv/nginx.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest -n 4 --dist worksteal --ignore tests/chaos $(TESTS) || { [ $$? = 1 ] && \
 		echo "=== The failed ones once more, one at a time: who fails again has failed. ===" && \
 		$(PYTHON) -m pytest --last-failed --last-failed-no-failures none --ignore tests/chaos $(TESTS); }
@@ -67,6 +68,10 @@ bench-download: .venv/bench.ok ## Measure downloads beside their peers (ARGS=--q
 .PHONY: bench-upload
 bench-upload: .venv/bench.ok .venv/aws.ok .venv/s3server.ok ## Measure uploads beside their peers (ARGS=--quick for a minute's worth).
 	@$(PYTHON) -m benchmarks.upload $(ARGS)
+
+.PHONY: bench-playback
+bench-playback: .venv/bench.ok .venv/mediaflow.ok .venv/nginx.ok .venv/edge.ok ## Measure playback beside its peers (ARGS=--quick for a minute's worth).
+	@$(PYTHON) -m benchmarks.playback $(ARGS)
 
 .PHONY: lock
 lock: .venv/dev.ok ## Write requirements*.txt anew from requirements*.in, with hashes.
@@ -142,6 +147,7 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 		(cd .venv/edge && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) || \
 		echo "No workerd: the tests of the Worker are left out. Run make again when the package registry can be reached."
 	@[ ! -d .venv/edge/node_modules ] || touch $@
+
 # nginx, which the tests put in front of the site (RUNLEVEL: it isn't started). Where it can't be installed, they leave
 # out what needs it.
 .venv/nginx.ok: .venv/venv.ok
@@ -157,6 +163,13 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 .venv/aws.ok: .venv/venv.ok
 	@echo "Installing aws-cli (once)…"
 	@$(PYTHON) -m venv .venv/aws && .venv/aws/bin/pip install --disable-pip-version-check --quiet --no-input awscli==1.46.3
+	@touch $@
+
+# mediaflow-proxy wants versions of its own, so it gets an environment of its own.
+.venv/mediaflow.ok: .venv/venv.ok
+	@echo "Installing mediaflow-proxy (once)…"
+	@$(PYTHON) -m venv .venv/mediaflow && \
+		.venv/mediaflow/bin/pip install --disable-pip-version-check --quiet --no-input mediaflow-proxy==2.4.9
 	@touch $@
 
 .venv/bench.ok: benchmarks/requirements.txt .venv/run.ok

@@ -24,6 +24,9 @@ from storage_app.api.captions import CaptionsView, PictureView
 from storage_app.api.download import DownloadLinkView, DownloadView
 from storage_app.api.lookup import LookupAsItComesView, LookupView
 from queue_app.api.works import EpisodeSourcesView, WorkView
+from queue_app.api.works import EpisodeSourcesView, WorkView
+from queue_app.sources.playable import playable_source
+from storage_app.api.lookup import LookupAsItComesView, LookupView
 from storage_app.api.proxy import proxy
 from storage_app.api.store import StoredVideoView
 from storage_app.api.stream import StreamAsItComesView, StreamView
@@ -50,6 +53,12 @@ stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
 watch = WatchView.as_view()
 lookup = LookupView.as_view(queue_status=queue_status)
 lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status)
+stream = without_middleware(StreamView.as_view(queue_status=queue_status, source_of=playable_source))
+stream_as_it_comes = without_middleware(
+    StreamAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
+)
+lookup = LookupView.as_view(queue_status=queue_status, source_of=playable_source)
+lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),

@@ -1,0 +1,1 @@
+"""Real Chromium plays real videos from every place that serves them."""
