@@ -33,8 +33,6 @@ browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaS
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/edge.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
-test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/nginx.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/edge.ok .venv/nginx.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest -n 4 --dist worksteal --ignore tests/chaos $(TESTS) || { [ $$? = 1 ] && \
 		echo "=== The failed ones once more, one at a time: who fails again has failed. ===" && \

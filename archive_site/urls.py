@@ -20,12 +20,10 @@ from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
 from queue_app.api.streaming import StreamingView
 from queue_app.api.trigger import TriggerView
-from storage_app.api.captions import CaptionsView, PictureView
-from storage_app.api.download import DownloadLinkView, DownloadView
-from storage_app.api.lookup import LookupAsItComesView, LookupView
-from queue_app.api.works import EpisodeSourcesView, WorkView
 from queue_app.api.works import EpisodeSourcesView, WorkView
 from queue_app.sources.playable import playable_source
+from storage_app.api.captions import CaptionsView, PictureView
+from storage_app.api.download import DownloadLinkView, DownloadView
 from storage_app.api.lookup import LookupAsItComesView, LookupView
 from storage_app.api.proxy import proxy
 from storage_app.api.store import StoredVideoView
@@ -46,19 +44,12 @@ def either(route: str, view: View, name: str) -> list[URLPattern]:
 
 schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
 docs = SpectacularSwaggerView.as_view(url_name="schema")
-stream = without_middleware(StreamView.as_view(queue_status=queue_status))
-stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(queue_status=queue_status))
-stream = StreamView.as_view(queue_status=queue_status)
-stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
+_of_the_queue: dict[str, Any] = {"queue_status": queue_status, "source_of": playable_source}
+stream = without_middleware(StreamView.as_view(**_of_the_queue))
+stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(**_of_the_queue))
+lookup = LookupView.as_view(**_of_the_queue)
+lookup_as_it_comes = LookupAsItComesView.as_view(**_of_the_queue)
 watch = WatchView.as_view()
-lookup = LookupView.as_view(queue_status=queue_status)
-lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status)
-stream = without_middleware(StreamView.as_view(queue_status=queue_status, source_of=playable_source))
-stream_as_it_comes = without_middleware(
-    StreamAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
-)
-lookup = LookupView.as_view(queue_status=queue_status, source_of=playable_source)
-lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),

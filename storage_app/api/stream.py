@@ -127,10 +127,9 @@ async def serve(request: HttpRequest, video: Archived, *, attachment: str = "") 
         there = await sync_to_async(any_present, thread_sensitive=False)(video.copies, video.size)
         return HttpResponse(headers=headers) if there else no_copy().answer()
     status = 206 if part else 200
-    sent_by_others = await redirected(request, video) or await by_nginx(request, video, part, headers)
+    elsewhere = None if attachment else await redirected(request, video)  # a bucket knows nothing of the file's name
+    sent_by_others = elsewhere or await by_nginx(request, video, part, headers)
     return sent_by_others or await _streamed(video, wanted, status, headers)
-    elsewhere = None if attachment else await _redirected(request, video)
-    return elsewhere or await _streamed(video, wanted, 206 if part else 200, headers)
 
 
 async def _streamed(video: Archived, wanted: ByteRange, status: int, headers: dict[str, str]) -> HttpResponseBase:
