@@ -130,7 +130,8 @@ PIECES = [
     "{$tok}", "{$x}", "{$i}", "{$", "}", "URI", "URI=", 'URI="', "SERVER-URI=", 'X-ASSET-LIST="',
     "METHOD=AES-128", "A=", '"', '"', ",", ",", "=", "s.ts", "a/", "b", "..", ".", "/", "//", "\\", "?",
     "?a=b&c", "#t", "%", "%2e", "%2E%2e/", "%2f", "%25", "%ff", "%E4%BE%8B", "%E4", ":", ";", "@", "[", "]", "http:",
-    "https:", "https://", "HTTP://h.example", "h.example", ":80", "skd://", "data:", "+", "~", "!'()*", "<>^`{|}", "\x7f",
+    "https:", "https://", "HTTP://h.example", "h.example", ":80", "skd://", "data:", "+", "~", "!'()*", "<>^`{|}",
+    "\x7f",
 ]  # fmt: skip
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 BINARIES = st.one_of(
