@@ -16,6 +16,9 @@ from typing import Protocol
 EXTENSION = "http.response.zerocopysend"
 """The ASGI extension: its name in the scope and the type of its message (`file`, `offset`, `count`, `more_body`)."""
 
+AVAILABLE = hasattr(os, "sendfile") and hasattr(os, "RWF_NOWAIT")
+"""Linux has both."""
+
 MOST_AT_ONCE = 1024 * 1024
 # As much as kernels read ahead, so what is in memory begins or ends rarely between two looks.
 _LOOK_EVERY = 128 * 1024
