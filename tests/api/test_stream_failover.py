@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import requests
 from django.db import connections
 
+from archive_site.database_threads import THREADS
 from storage_app.models import StorageAccount, StorageTask
 from tests.api.stream_stage import SIZE, URL, bucket_account, content, desk, repositories, store
 from tests.archive import copy_of, make_account
@@ -136,14 +138,18 @@ def upstreams(site: Site, port: int) -> int:
     return sum(one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED for one in found)
 
 
-def test_a_stalled_viewer_holds_no_connection_to_the_database(
+def test_stalled_viewers_hold_no_connection_to_the_database(
     site: Site, bucket_account: StorageAccount, desk: Desk, content: bytes
 ) -> None:
     store(desk, content, bucket_account)
-    with requests.get(site.url(URL), stream=True, timeout=60) as answer:
-        assert answer.raw.read(1000) == content[:1000]
+    with ExitStack() as viewers:
+        for _ in range(3 * THREADS):
+            answer = viewers.enter_context(requests.get(site.url(URL), stream=True, timeout=60))
+            assert answer.raw.read(1000) == content[:1000]
         with connections["default"].cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
-            assert cursor.fetchone() == (0,)
+            kept, busy = cursor.fetchall()[0]
+    assert (kept <= THREADS, busy) == (True, 0)
