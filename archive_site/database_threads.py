@@ -29,7 +29,7 @@ async def in_database(work: Callable[[], T]) -> T:
 
 
 async def in_request_database(work: Callable[[], T]) -> T:
-    """The same while a server has a request in hand; else, as for a test's client, where the caller's transaction is."""
+    """The same while a server has a request in hand. Else, as for a test's client, it sees the caller's transaction."""
     if SyncToAsync.thread_sensitive_context.get(None) is not None:
         return await in_database(work)
     return await sync_to_async(_here)(work)
