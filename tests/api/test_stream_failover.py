@@ -16,9 +16,11 @@ import requests
 from django.db import connections
 
 from archive_site.database_threads import THREADS
-from storage_app.models import StorageAccount, StorageTask
+from storage_app.backends import backend_for
+from storage_app.models import Replica, StorageAccount, StorageTask
+from storage_app.naming import VideoKey
 from tests.api.stream_stage import SIZE, URL, bucket_account, content, desk, repositories, store
-from tests.archive import copy_of, make_account
+from tests.archive import archive, copy_of, make_account
 from tests.servers.hub import Cut as HubCut
 from tests.servers.hub import Hub
 from tests.servers.hub import Stall as HubStall
@@ -57,6 +59,16 @@ def watch(url: str, at: int = SIZE, then: Callable[[], object] = lambda: None) -
         return Watched(digest.hexdigest(), size, pause, dict(answer.headers))
 
 
+def know(site: Site, desk: Desk, account: StorageAccount) -> None:
+    """Another video was played from the account before, so that the site's process has its client."""
+    video = archive(VideoKey(1, 1, "p", None), [], b"another")
+    file = video.stored_file
+    assert file is not None
+    backend_for(account).put([desk.file(b"another", file.path, file.repo)], lambda _: None)
+    Replica.objects.create(stored_file=file, account=account)
+    assert requests.get(site.url("/stream/1/1/p"), timeout=60).content == b"another"
+
+
 def check_for(account: int) -> bool:
     """Was a check of this account's copy asked for?"""
     deadline = time.monotonic() + 30
@@ -71,6 +83,7 @@ def test_a_bucket_that_dies_in_the_middle(
     site: Site, bucket_account: StorageAccount, repositories: list[StorageAccount], s3_faults: S3Faults, desk: Desk,
     content: bytes,
 ) -> None:  # fmt: skip
+    know(site, desk, repositories[0])
     store(desk, content, bucket_account, repositories[0])
     s3_faults.misbehave("GetObject", Cut(times=1, after=HALF), Refuse(skip=1, status=503))
     watched = watch(site.url(URL))
@@ -83,6 +96,7 @@ def test_a_bucket_that_falls_silent_in_the_middle(
     site: Site, bucket_account: StorageAccount, repositories: list[StorageAccount], s3_faults: S3Faults, desk: Desk,
     content: bytes,
 ) -> None:  # fmt: skip
+    know(site, desk, repositories[0])
     store(desk, content, bucket_account, repositories[0])
     s3_faults.misbehave("GetObject", Stall(after=HALF))
     watched = watch(site.url(URL))
@@ -109,6 +123,7 @@ def test_a_file_that_is_truncated_while_it_plays(
     site: Site, bucket_account: StorageAccount, desk: Desk, content: bytes, tmp_path: Path
 ) -> None:
     folder = make_account(tmp_path)
+    know(site, desk, bucket_account)
     video = store(desk, content, folder, bucket_account)
     place = copy_of(video, folder)
     watched = watch(site.url(URL), 30_000_000, lambda: os.truncate(place, HALF))
