@@ -24,6 +24,7 @@ const OF_VARIANTS = ["#EXT-X-STREAM-INF:", "#EXT-X-I-FRAME-STREAM-INF:", "#EXT-X
 const PLAYLISTS_OF_VARIANTS = new Set(["#EXT-X-MEDIA", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-IMAGE-STREAM-INF"]);
 const REPORT = "#EXT-X-RENDITION-REPORT";
 
+const PATH = /^[^/?#]*\/\/[^/?#]*([^?#]*)/;
 const BREAK = /(\r\n?|\n)/;
 const NOT_ASCII = /[^\x00-\x7f]/;
 const ALL_NOT_ASCII = /[^\x00-\x7f]/g;
@@ -31,6 +32,8 @@ const ALL_NOT_ASCII = /[^\x00-\x7f]/g;
 const NAMED = /^((?:[^?#]*\/)?)([A-Za-z0-9_-][A-Za-z0-9_.~-]*)(\?[!$-;=?-Z[\]_a-z~%]*)?$/;
 // A value is a quoted string, or what comes before the next comma; what follows a quoted string up to it is ignored.
 const ATTRIBUTE = /([^=,"]*)=([ \t]*"[^"]*"|[^,]*)[^,]*(?:,|$)|[^,]*(?:,|$)/g;
+// The usual attribute list: its one link in quotes, and nothing odd in front of it. Much faster to find.
+const SIMPLE = /^((?:[A-Z0-9-]+=(?:"[^"]*"|[^",]*),)*?URI=")([^"]*)"(?:,|$)/;
 const REFERENCE = /\{\$([A-Za-z0-9_-]+)\}/g;
 const NAME = /^[A-Za-z0-9_-]+$/;
 const NOT_OF_VALUES = /[\x00-\x1f"\x7f]/;
@@ -50,16 +53,17 @@ export async function rewrite(text, base, signer, variables = "") {
   const content = fromBytes(data.subarray(lengthInFront(data)));
   const returns = count(content, "\r");
   const feeds = count(content, "\n");
-  if (returns + feeds > MAX_LINES) throw new PlaylistTooLarge(`The playlist has more than ${MAX_LINES} lines.`);
-  const joint = returns === 0 ? "\n" : returns === feeds && count(content, "\r\n") === feeds ? "\r\n" : "";
+  const both = returns === 0 ? 0 : count(content, "\r\n");
+  if (returns + feeds - both > MAX_LINES) throw new PlaylistTooLarge(`The playlist has more than ${MAX_LINES} lines.`);
+  const joint = returns === 0 ? "\n" : returns === both && both === feeds ? "\r\n" : "";
   const lines = content.split(joint || BREAK);
   return toBytes((await new Rewriting(content, lines, base, signer, variables).lines()).join(joint));
 }
 
 /** Whether an answer from `url` is one, by its Content-Type, its name or its first SNIFFED bytes (a Uint8Array). */
 export function isPlaylist(contentType, url, head) {
-  const kind = contentType.split(";", 1)[0].trim().toLowerCase();
-  const path = url.split("#", 1)[0].split("?", 1)[0].toLowerCase();
+  const kind = (contentType ?? "").split(";", 1)[0].trim().toLowerCase();
+  const path = PATH.exec(url)?.[1].toLowerCase() ?? "";
   if (kind.includes("mpegurl") || path.endsWith(".m3u8") || path.endsWith(".m3u")) return true;
   const untold = kind === "" || kind === "text/plain" || kind.endsWith("/octet-stream");
   return untold && fromBytes(head.subarray(lengthInFront(head)).subarray(0, 7)) === "#EXTM3U";
@@ -77,10 +81,16 @@ class Rewriting {
   #resolver;
   #signer;
   #room = MAX_REWRITTEN;
-  #before = new Map();
   #variables;
   #hasVariants;
   #handedOn;
+  /** What a link is up to its name, for each text in front of names; null where URLs aren't signed by directory. */
+  #before = new Map();
+  #query = ["", ""];
+  /** Links of single URLs, for the line that is being rewritten. */
+  #links = new Map();
+  /** Signing is asynchronous, the rest is not: what has to be done before this line can be rewritten (again). */
+  #missing = null;
 
   constructor(content, lines, base, signer, variables) {
     this.#lines = lines;
@@ -98,18 +108,16 @@ class Rewriting {
     for (let number = 0; number < lines.length; number++) {
       const line = lines[number];
       if (line === "") continue;
-      let changed;
-      if (line[0] !== "#") {
-        const named = this.#variables.any || this.#hasVariants ? null : this.#named(line);
-        changed = named ?? (await this.#uriLine(line));
-      } else if (line.includes("URI") || line.includes("X-ASSET-LIST") || line.includes("PREFETCH")) {
-        changed = await this.#tag(line);
-      } else continue;
-      if (changed === line) continue;
-      this.#room -= changed.length;
-      if (this.#room < 0) {
-        throw new PlaylistTooLarge(`The rewritten playlist is larger than ${MAX_REWRITTEN / 2 ** 20} MiB.`);
+      let changed = this.#changed(line);
+      while (this.#missing !== null) {
+        const signed = this.#missing;
+        this.#missing = null;
+        await signed();
+        changed = this.#changed(line);
       }
+      if (this.#links.size > 0) this.#links.clear();
+      if (changed === line) continue;
+      this.#spend(changed.length);
       lines[number] = changed;
     }
     return lines;
@@ -119,36 +127,54 @@ class Rewriting {
     this.#lines.forEach((line, number) => {
       if (!line.startsWith(DEFINE)) return;
       this.#lines[number] = this.#variables.define(line);
-      this.#room -= this.#lines[number].length;
+      this.#spend(this.#lines[number].length);
     });
   }
 
-  async #uriLine(line) {
+  #spend(size) {
+    this.#room -= size;
+    if (this.#room < 0) {
+      throw new PlaylistTooLarge(`The rewritten playlist is larger than ${MAX_REWRITTEN / 2 ** 20} MiB.`);
+    }
+  }
+
+  #changed(line) {
+    if (line[0] !== "#") return this.#uriLine(line);
+    if (line.startsWith("#EXTINF:")) return line;
+    return line.includes("URI") || line.includes("X-ASSET-LIST") || line.includes("PREFETCH") ? this.#tag(line) : line;
+  }
+
+  #uriLine(line) {
     const text = trimmed(line, " \t\r\n");
     if (text === "") return line;
     if (text[0] === "#") return this.#tag(line);
-    return (await this.#link(text, this.#hasVariants)) ?? line;
+    return this.#link(text, this.#hasVariants) ?? line;
   }
 
-  async #tag(line) {
+  #tag(line) {
     const colon = line.indexOf(":");
     const name = line.slice(0, colon);
     const tag = trimmed(name, " \t");
     if (colon < 0 || !tag.startsWith(TAG) || line.startsWith(DEFINE)) return line;
     const rest = line.slice(colon + 1);
     if (PREFETCH.has(tag)) {
-      const link = await this.#link(rest, false);
+      const link = this.#link(rest, false);
       return link === null ? line : `${name}:${link}`;
     }
     const withVariables = this.#hasVariants ? PLAYLISTS_OF_VARIANTS.has(tag) : tag === REPORT;
-    return `${name}:${await this.#attributes(rest, withVariables)}`;
+    return `${name}:${this.#attributes(rest, withVariables)}`;
   }
 
-  async #attributes(text, withVariables) {
+  #attributes(text, withVariables) {
+    const simple = SIMPLE.exec(text);
+    if (simple !== null && count(text, "URI") === 1 && !text.includes("X-ASSET-LIST")) {
+      const link = this.#link(simple[2], withVariables);
+      return link === null ? text : simple[1] + link + text.slice(simple[1].length + simple[2].length);
+    }
     let rewritten = "";
     let done = 0;
     for (const { value, start, stop } of attributes(text, LINKED)) {
-      const link = await this.#link(value, withVariables);
+      const link = this.#link(value, withVariables);
       if (link === null) continue;
       rewritten += text.slice(done, start) + link;
       done = stop;
@@ -157,42 +183,45 @@ class Rewriting {
   }
 
   /** null for what isn't to be linked. */
-  async #link(reference, withVariables) {
+  #link(reference, withVariables) {
     const replaced = this.#variables.replace(reference);
     if (withVariables && this.#handedOn) {
-      const url = this.#webUrl(replaced);
-      return url === null ? null : `/proxy?${await this.#signer.exact(url, this.#handedOn)}`;
+      return this.#single(replaced, (url) => this.#signer.exact(url, this.#handedOn));
     }
     const parts = NAMED.exec(replaced);
     if (parts !== null) {
-      if (!this.#before.has(parts[1])) await this.#inFront(parts[1]);
-      const named = this.#joined(parts);
-      if (named !== null) return named;
+      const [, front, name, query] = parts;
+      const before = this.#before.get(front) ?? this.#inFront(front);
+      if (before !== null) return query === undefined ? before + name : before + name + this.#encoded(query);
     }
-    const url = this.#webUrl(replaced);
-    return url === null ? null : `/proxy?${await this.#signer.child(url)}`;
+    return this.#single(replaced, (url) => this.#signer.child(url));
   }
 
-  /** The link of a line without anything odd, when what is in front of its name is known already; else null. */
-  #named(line) {
-    const parts = NAMED.exec(line);
-    return parts === null ? null : this.#joined(parts);
+  /** Mostly all segments have the same. */
+  #encoded(query) {
+    if (query !== this.#query[0]) this.#query = [query, percentEncoded(query)];
+    return this.#query[1];
   }
 
-  #joined([, front, name, query]) {
-    const before = this.#before.get(front);
-    return before ? before + name + (query === undefined ? "" : percentEncoded(query)) : null;
+  #single(reference, sign) {
+    const url = this.#webUrl(reference);
+    if (url === null) return null;
+    const link = this.#links.get(url);
+    if (link === undefined) this.#missing ??= async () => this.#links.set(url, `/proxy?${await sign(url)}`);
+    return link ?? null;
   }
 
-  /** Note the link up to the name of what `front` leads to; null when its URLs aren't signed by their directory. */
-  async #inFront(front) {
+  #inFront(front) {
+    if (this.#before.has(front)) return null;
     const folder = this.#webUrl(`${front}x`)?.slice(0, -1);
-    const signed = folder !== undefined && directory(folder) === folder;
-    this.#before.set(front, signed ? `/proxy?${await this.#signer.within(folder)}` : null);
+    if (folder !== undefined && directory(folder) === folder) {
+      this.#missing ??= async () => this.#before.set(front, `/proxy?${await this.#signer.within(folder)}`);
+    } else this.#before.set(front, null);
+    return null;
   }
 
   #webUrl(reference) {
-    return this.#resolver.webUrl(reference.replace(ALL_NOT_ASCII, percent));
+    return this.#resolver.webUrl(NOT_ASCII.test(reference) ? reference.replace(ALL_NOT_ASCII, percent) : reference);
   }
 }
 
@@ -345,7 +374,8 @@ function fromBytes(data) {
 }
 
 function toBytes(text) {
-  if (!NOT_ASCII.test(text)) return utf8.encode(text);
+  const encoded = utf8.encode(text);
+  if (encoded.length === text.length) return encoded;
   const data = new Uint8Array(text.length);
   for (let place = 0; place < text.length; place++) data[place] = text.charCodeAt(place);
   return data;

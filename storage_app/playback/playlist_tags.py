@@ -70,11 +70,12 @@ class Variables:
             if "VALUE" in given:
                 self._note(given["NAME"], given["VALUE"])
             return line
-        name, values = ("QUERYPARAM", self._query) if "QUERYPARAM" in given else ("IMPORT", self._imported)
-        value = values.get(given.get(name, ""))
-        if value is None or not self._note(given[name], value):
+        asked, values = ("QUERYPARAM", self._query) if "QUERYPARAM" in given else ("IMPORT", self._imported)
+        name = given.get(asked, "")
+        value = values.get(name)
+        if value is None or not self._note(name, value):
             return line
-        return f'{DEFINE}NAME="{given[name]}",VALUE="{value}"'
+        return f'{DEFINE}NAME="{name}",VALUE="{value}"'
 
     def replace(self, text: str) -> str:
         """`text` with the values of its variables; as it is when it would be too long."""

@@ -11,7 +11,7 @@ them. `cloudflare_worker/src/playlists.js` gives the same bytes; `tests/vectors/
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from storage_app.playback.playlist_tags import DEFINE, Variables, attributes
 from storage_app.playback.playlist_urls import Resolver, resolve
@@ -33,6 +33,7 @@ _PLAYLISTS_OF_VARIANTS = {"#EXT-X-MEDIA", "#EXT-X-I-FRAME-STREAM-INF", "#EXT-X-I
 _REPORT = "#EXT-X-RENDITION-REPORT"
 
 _IN_FRONT = re.compile(rb"(?:\xef\xbb\xbf|[ \t\r\n])*")
+_PATH = re.compile(r"[^/?#]*//[^/?#]*([^?#]*)")
 _BREAK = re.compile(r"(\r\n?|\n)")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 # References that differ from their neighbours only in the name: what is in front of it is resolved and signed once.
@@ -52,7 +53,7 @@ def rewrite(text: bytes | str, base: str, signer: Signer, variables: str = "") -
     """
     data = text.encode(errors="replace") if isinstance(text, str) else text
     content = data[_length_in_front(data) :].decode("latin-1")
-    if content.count("\n") + content.count("\r") > MAX_LINES:
+    if content.count("\n") + content.count("\r") - content.count("\r\n") > MAX_LINES:
         raise PlaylistTooLarge(f"The playlist has more than {MAX_LINES} lines.")
     return _Rewriting(content, base, signer, variables).text().encode("latin-1")
 
@@ -60,7 +61,8 @@ def rewrite(text: bytes | str, base: str, signer: Signer, variables: str = "") -
 def is_playlist(content_type: str, url: str, head: bytes) -> bool:
     """Whether an answer from `url` is one, by its Content-Type, its name or its first SNIFFED bytes."""
     kind = content_type.partition(";")[0].strip().lower()
-    if "mpegurl" in kind or _path(url).lower().endswith((".m3u8", ".m3u")):
+    path = _PATH.match(url)
+    if "mpegurl" in kind or (path and path[1].lower().endswith((".m3u8", ".m3u"))):
         return True
     untold = kind in {"", "text/plain"} or kind.endswith("/octet-stream")
     return untold and head.startswith(b"#EXTM3U", _length_in_front(head))
@@ -80,6 +82,7 @@ class _Rewriting:
         self._resolver, self._signer = Resolver(base), signer
         self._room = MAX_REWRITTEN
         self._before: dict[str, str | None] = {}
+        self._query = ("", "")
         self._variables = Variables(self._resolver.query, variables)
         self._define(content)
         self._has_variants = _lists_variants(content)
@@ -98,9 +101,7 @@ class _Rewriting:
             else:
                 new = self._uri_line(line)
             if new is not line:
-                self._room -= len(new)
-                if self._room < 0:
-                    raise PlaylistTooLarge(f"The rewritten playlist is larger than {MAX_REWRITTEN >> 20} MiB.")
+                self._spend(len(new))
                 lines[number] = new
         return self._break.join(lines)
 
@@ -110,8 +111,13 @@ class _Rewriting:
         for number, line in enumerate(self._lines):
             if line.startswith(DEFINE):
                 new = self._variables.define(line)
-                self._room -= len(new)
+                self._spend(len(new))
                 self._lines[number] = new
+
+    def _spend(self, size: int) -> None:
+        self._room -= size
+        if self._room < 0:
+            raise PlaylistTooLarge(f"The rewritten playlist is larger than {MAX_REWRITTEN >> 20} MiB.")
 
     def _uri_line(self, line: str) -> str:
         text = line.strip(" \t\r\n")
@@ -159,9 +165,15 @@ class _Rewriting:
             front, name, query = named.groups()
             before = self._before[front] if front in self._before else self._in_front(front)
             if before:
-                return before + name + percent_encoded(query) if query else before + name
+                return before + name + self._encoded(query) if query else before + name
         url = self._web_url(reference)
         return url and f"/proxy?{self._signer.child(url)}"
+
+    def _encoded(self, query: str) -> str:
+        """Mostly all segments have the same."""
+        if query != self._query[0]:
+            self._query = (query, percent_encoded(query))
+        return self._query[1]
 
     def _in_front(self, front: str) -> str | None:
         """The link up to the name of what `front` leads to; None when its URLs aren't signed by their directory."""
@@ -204,10 +216,3 @@ def _has_line(content: str, start: str) -> bool:
     while place > 0 and content[place - 1] not in "\r\n":
         place = content.find(start, place + 1)
     return place >= 0
-
-
-def _path(url: str) -> str:
-    try:
-        return urlsplit(url).path
-    except ValueError:
-        return ""
