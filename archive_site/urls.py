@@ -15,7 +15,7 @@ from rest_framework.negotiation import DefaultContentNegotiation
 from archive_site.api_errors import NothingHere
 from archive_site.async_direct import without_middleware
 from archive_site.health import HealthView
-from queue_app.api.job_lookup import queued_video
+from queue_app.api.job_lookup import queued_video, work_title
 from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
 from queue_app.api.streaming import StreamingView
@@ -44,12 +44,12 @@ def either(route: str, view: View, name: str) -> list[URLPattern]:
 
 schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
 docs = SpectacularSwaggerView.as_view(url_name="schema")
-_of_the_queue: dict[str, Any] = {"queue_status": queue_status, "source_of": playable_source}
-stream = without_middleware(StreamView.as_view(**_of_the_queue))
-stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(**_of_the_queue))
-lookup = LookupView.as_view(**_of_the_queue)
-lookup_as_it_comes = LookupAsItComesView.as_view(**_of_the_queue)
-watch = WatchView.as_view()
+_PLAYABLE: dict[str, Any] = {"queue_status": queue_status, "source_of": playable_source}
+stream = without_middleware(StreamView.as_view(**_PLAYABLE))
+stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(**_PLAYABLE))
+lookup = LookupView.as_view(**_PLAYABLE)
+lookup_as_it_comes = LookupAsItComesView.as_view(**_PLAYABLE)
+watch = WatchView.as_view(work_title=work_title)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -75,7 +75,7 @@ urlpatterns = [
     path("captions/<uuid:file_id>.vtt", CaptionsView.as_view(), name="captions"),
     path("pictures/<uuid:file_id>", PictureView.as_view(), name="picture"),
     *either("api/videos/<uuid:video_id>/download", DownloadLinkView.as_view(find_job=queued_video), "video-download"),
-    *either("download/<uuid:video_id>", DownloadView.as_view(), "download"),
+    *either("download/<uuid:video_id>", DownloadView.as_view(work_title=work_title), "download"),
     *either("proxy", proxy, "proxy"),
     *either("api/schema", schema, "schema"),
     *either("api/docs", docs, "docs"),

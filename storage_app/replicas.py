@@ -6,7 +6,7 @@ import functools
 import importlib
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import cast
 from uuid import UUID
@@ -20,7 +20,7 @@ from storage_app.backends.base import RemoteBackend, StorageError
 from storage_app.backends.local import LocalBackend
 from storage_app.models import AccountKind, Replica, StorageAccount, StoredFile, TaskKind
 from storage_app.playback import known
-from storage_app.playback.copies import ANSWER_SECONDS, Copy, LocalCopy
+from storage_app.playback.copies import ANSWER_SECONDS, Copy, LocalCopy, left_out
 from storage_app.playback.remote import RemoteCopy
 from storage_app.playback.threads import pool
 from storage_app.upkeep.tasks import FULL_REASONS, ask_for
@@ -32,7 +32,8 @@ _CLIENTS = {
     AccountKind.S3.value: ("boto3", "storage_app.backends.s3"),
     AccountKind.HUGGINGFACE.value: ("huggingface_hub.hf_api", "huggingface_hub.utils._http", "httpx2"),
 }
-_loaded: set[str] = set()
+_ready: set[Hashable] = set()
+"""Kinds whose clients are loaded, and accounts that have theirs."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,19 +65,31 @@ def copies_of(file: StoredFile, primary: int | None = None) -> list[Copy]:
 
 
 def _load_clients(copies: Sequence[Copy]) -> None:
-    """The accounts' clients are large: what it takes to load one must not count as the silence of its account."""
-    kinds = [copy.kind for copy in copies if isinstance(copy, RemoteCopy)]
-    if copies and isinstance(copies[0], RemoteCopy):
-        _load_client(kinds[0])
-    for kind in {*kinds} - _loaded:
-        pool("notes", 2).submit(_load_client, kind)
+    """The accounts' clients are large: what it takes to load one must not count as the silence of its account, nor
+    hold up a viewer who is to go on from another copy."""
+    remote = [copy for copy in copies if isinstance(copy, RemoteCopy)]
+    if copies and copies[0] in remote:
+        _load_client(remote[0].kind)
+    for copy in remote:
+        if copy.account not in _ready:
+            _ready.add(copy.account)
+            pool("notes", 2).submit(_make_ready, copy)
 
 
 def _load_client(kind: str) -> None:
-    if kind not in _loaded:
+    if kind not in _ready:
         for module in _CLIENTS[kind]:
             importlib.import_module(module)
-        _loaded.add(kind)
+        _ready.add(kind)
+
+
+def _make_ready(copy: RemoteCopy) -> None:
+    _load_client(copy.kind)
+    if copy.kind == AccountKind.S3:  # signing takes a client, and no request
+        try:
+            copy.connect().signed_url(copy.repo, copy.path)
+        except StorageError as error:
+            left_out(copy, error)
 
 
 def look_after(file: StoredFile, copies: Sequence[Copy]) -> Callable[[Copy], None]:
@@ -132,6 +145,7 @@ def _copy(replica: Replica, file: StoredFile) -> Copy:
             account.username, account.access_key, account.secret, account.secret_env,
         ),
         patience=patience,
+        etag=replica.etag,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from storage_app.api.playable import Archived, Nothing, QueueStatus, find, no_co
 from storage_app.api.stream import KEY_PARAMETERS
 from storage_app.backends.base import SignedUrl, StorageError
 from storage_app.playback import known
-from storage_app.playback.copies import any_present, left_out
+from storage_app.playback.copies import find_present, left_out
 from storage_app.playback.reach import reachable
 from storage_app.playback.remote import RemoteCopy
 from storage_app.playback.source import PlayableSource, SourceOf
@@ -107,7 +107,7 @@ async def _archived(video: Archived) -> HttpResponseBase:
     copies = [{"kind": copy.kind, "url": link.url} for copy, link in links if link and not link.headers]
     until = min([time.time() + ARCHIVED_SECONDS, *(link.until for _, link in links if link)])
     through_us = len(shown) < len(away) or any(link and link.headers for _, link in links)
-    if await asyncio.to_thread(any_present, here, video.size) or (through_us and not copies):
+    if await find_present(here, video.size) or (through_us and not copies):
         copies.append({"kind": "site", "url": _site() + video.key.stream_path()})
     if not copies:
         return no_copy().answer()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
@@ -13,7 +12,7 @@ from archive_site.pieces import PiecesResponse
 from storage_app.api.async_view import AsyncView, error
 from storage_app.api.elsewhere import by_nginx, redirected
 from storage_app.api.playable import Archived, Nothing, QueueStatus, find, no_copy
-from storage_app.playback.copies import NoCopyLeft, any_present
+from storage_app.playback.copies import NoCopyLeft, find_present
 from storage_app.playback.cors import CORS, HARMLESS, preflight
 from storage_app.playback.failover import CopyReader
 from storage_app.playback.ranges import ByteRange, Unsatisfiable, parse_range, range_applies
@@ -124,7 +123,7 @@ async def serve(request: HttpRequest, video: Archived, *, attachment: str = "") 
     wanted = part or ByteRange(0, video.size)
     headers["Content-Length"] = str(wanted.length)
     if request.method == "HEAD":
-        there = await sync_to_async(any_present, thread_sensitive=False)(video.copies, video.size)
+        there = await find_present(video.copies, video.size)
         return HttpResponse(headers=headers) if there else no_copy().answer()
     status = 206 if part else 200
     elsewhere = None if attachment else await redirected(request, video)  # a bucket knows nothing of the file's name

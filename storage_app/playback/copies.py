@@ -160,6 +160,11 @@ def any_present(copies: Sequence[Copy], size: int) -> bool:
     return any(copy.present(size) for copy in copies)
 
 
+async def find_present(copies: Sequence[Copy], size: int) -> bool:
+    """The same, without making the event loop wait for a folder that hangs."""
+    return await asyncio.get_running_loop().run_in_executor(of_folders(), any_present, copies, size)
+
+
 def whole(copies: Sequence[Copy], size: int) -> bytes:
     """All bytes of a small file, from the first copy that gives them. Waits for that. Raises NoCopyLeft."""
     for copy in copies:

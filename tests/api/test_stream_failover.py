@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,12 @@ import pytest
 import requests
 from django.db import connections
 
-from storage_app.models import StorageAccount, StorageTask
+from archive_site.database_threads import THREADS
+from storage_app.backends import backend_for
+from storage_app.models import Replica, StorageAccount, StorageTask
+from storage_app.naming import VideoKey
 from tests.api.stream_stage import SIZE, URL, bucket_account, content, desk, repositories, store
-from tests.archive import copy_of, make_account
+from tests.archive import archive, copy_of, make_account
 from tests.servers.hub import Cut as HubCut
 from tests.servers.hub import Hub
 from tests.servers.hub import Stall as HubStall
@@ -55,6 +59,16 @@ def watch(url: str, at: int = SIZE, then: Callable[[], object] = lambda: None) -
         return Watched(digest.hexdigest(), size, pause, dict(answer.headers))
 
 
+def know(site: Site, desk: Desk, account: StorageAccount) -> None:
+    """Another video was played from the account before, so that the site's process has its client."""
+    video = archive(VideoKey(1, 1, "p", None), [], b"another")
+    file = video.stored_file
+    assert file is not None
+    backend_for(account).put([desk.file(b"another", file.path, file.repo)], lambda _: None)
+    Replica.objects.create(stored_file=file, account=account)
+    assert requests.get(site.url("/stream/1/1/p"), timeout=60).content == b"another"
+
+
 def check_for(account: int) -> bool:
     """Was a check of this account's copy asked for?"""
     deadline = time.monotonic() + 30
@@ -69,6 +83,7 @@ def test_a_bucket_that_dies_in_the_middle(
     site: Site, bucket_account: StorageAccount, repositories: list[StorageAccount], s3_faults: S3Faults, desk: Desk,
     content: bytes,
 ) -> None:  # fmt: skip
+    know(site, desk, repositories[0])
     store(desk, content, bucket_account, repositories[0])
     s3_faults.misbehave("GetObject", Cut(times=1, after=HALF), Refuse(skip=1, status=503))
     watched = watch(site.url(URL))
@@ -81,6 +96,7 @@ def test_a_bucket_that_falls_silent_in_the_middle(
     site: Site, bucket_account: StorageAccount, repositories: list[StorageAccount], s3_faults: S3Faults, desk: Desk,
     content: bytes,
 ) -> None:  # fmt: skip
+    know(site, desk, repositories[0])
     store(desk, content, bucket_account, repositories[0])
     s3_faults.misbehave("GetObject", Stall(after=HALF))
     watched = watch(site.url(URL))
@@ -107,6 +123,7 @@ def test_a_file_that_is_truncated_while_it_plays(
     site: Site, bucket_account: StorageAccount, desk: Desk, content: bytes, tmp_path: Path
 ) -> None:
     folder = make_account(tmp_path)
+    know(site, desk, bucket_account)
     video = store(desk, content, folder, bucket_account)
     place = copy_of(video, folder)
     watched = watch(site.url(URL), 30_000_000, lambda: os.truncate(place, HALF))
@@ -136,14 +153,18 @@ def upstreams(site: Site, port: int) -> int:
     return sum(one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED for one in found)
 
 
-def test_a_stalled_viewer_holds_no_connection_to_the_database(
+def test_stalled_viewers_hold_no_connection_to_the_database(
     site: Site, bucket_account: StorageAccount, desk: Desk, content: bytes
 ) -> None:
     store(desk, content, bucket_account)
-    with requests.get(site.url(URL), stream=True, timeout=60) as answer:
-        assert answer.raw.read(1000) == content[:1000]
+    with ExitStack() as viewers:
+        for _ in range(3 * THREADS):
+            answer = viewers.enter_context(requests.get(site.url(URL), stream=True, timeout=60))
+            assert answer.raw.read(1000) == content[:1000]
         with connections["default"].cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
-            assert cursor.fetchone() == (0,)
+            kept, busy = cursor.fetchall()[0]
+    assert (kept <= THREADS, busy) == (True, 0)
