@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 
 from archive_site import env
@@ -19,7 +20,15 @@ timeout = 60
 control_socket_disable = True
 
 
+# A viewer takes two, one of them for the upstream; many systems begin with 1024.
+_OPEN_FILES = 65_536
+
+
 def on_starting(_server: object) -> None:
-    """Stop with `make run` even when that was killed by -9."""
+    """Allow for many viewers at once. Stop with `make run` even when that was killed by -9."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     if parent := os.environ.get("REELKEEP_PARENT"):
         die_with_parent(signal.SIGTERM, parent=int(parent))

@@ -26,6 +26,7 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 
 from tests.servers.certificates import make_certificate
+from tests.servers.hanging_disk import CannotMount, HangingDisk
 from tests.servers.site import Site
 
 SIZE = 24_000_000
@@ -209,6 +210,27 @@ def test_a_viewer_who_leaves_ends_the_response(site: Site, film: bytes) -> None:
         assert state(site)["closed"] == before
     wait_for(lambda: state(site)["closed"] == before + 1)
     wait_for(lambda: state(site)["films"] == 0)
+
+
+def test_a_disk_that_hangs_holds_up_only_its_viewers(
+    site: Site, viewer: HTTPConnection, film: bytes, folder: Path, tmp_path: Path
+) -> None:
+    with ExitStack() as mounted:
+        try:
+            disk = mounted.enter_context(HangingDisk(folder / "hanging", film, good=4_000_000))
+        except CannotMount as why:
+            pytest.skip(f"no file system of our own: {why}")
+        before = state(site)["closed"]
+        waiting = mounted.enter_context(closing(HTTPConnection("127.0.0.1", site.port, timeout=120)))
+        waiting.request("GET", path_of([["hanging/film.bin", 0, SIZE]], SIZE))
+        leaving = mounted.enter_context(asking(site, path_of([["hanging/film.bin", HALF, HALF]], HALF)))
+        assert disk.hangs.wait(60)
+        assert get(viewer, [["film.bin", 0, SIZE]], SIZE) == film
+        leaving.close()
+        wait_for(lambda: state(site)["closed"] == before + 2)
+        disk.let_go()
+        assert waiting.getresponse().read() == film
+        wait_for(lambda: state(site)["films"] == 0)
 
 
 def test_with_tls_files_are_read(
