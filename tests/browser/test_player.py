@@ -314,3 +314,16 @@ def test_a_stream_that_breaks_off_says_so_and_goes_on_when_it_can(
     edge.misbehave(segment, servers.Headers(headers=open_to_all))
     viewer.page.click("#message .again")
     viewer.until("v.ended && !v.error")
+
+
+def test_a_waiting_videos_source_plays_at_once(
+    viewer: Viewer, origin: Origin, videos: Videos, start_site: Callable[..., Site]
+) -> None:
+    for file in videos.hls_ts.iterdir():
+        origin.put(f"/hls/{file.name}", file.read_bytes())
+    enqueue_video(KEY, origin.url("/hls/master.m3u8"))
+    site = start_site([origin.host_port])
+    viewer.open(site.url(KEY.watch_path()))
+    viewer.loaded()
+    viewer.press("k")
+    viewer.until("v.ended && !v.error")
