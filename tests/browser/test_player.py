@@ -21,7 +21,7 @@ from tests.servers.videos import Videos
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LOWER = VideoKey(KEY.mal_id, KEY.episode, KEY.provider, "480p")
-SOURCE = "https://93.184.216.34/video.mp4"
+SOURCE = "http://127.0.0.1:1/video.mp4"  # nothing may be fetched from there
 
 
 @pytest.fixture
