@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from asgiref.sync import sync_to_async
-from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -18,6 +16,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from archive_site.database_threads import in_request_database
 from storage_app.api.async_view import AsyncView, error
 from storage_app.api.playable import Archived, Nothing, archived
 from storage_app.api.stream import serve
@@ -97,7 +96,7 @@ class DownloadView(AsyncView):
             check(video_id, request.GET.dict(), time.time())
         except Refused as refused:
             return error(refused.status, refused.error, str(refused))
-        found = await sync_to_async(self._look_up)(video_id)
+        found = await in_request_database(lambda: self._look_up(video_id))
         if isinstance(found, Nothing):
             return found.answer()
         video, name = found
@@ -114,18 +113,13 @@ class DownloadView(AsyncView):
         return preflight()
 
     def _look_up(self, video_id: UUID) -> tuple[Archived, str] | Nothing:
-        try:
-            video = VideoStore.objects.select_related("stored_file").filter(pk=video_id).first()
-            if video is None:
-                return Nothing(410, "deleted", "This video was deleted since the link was made.")
-            key = VideoKey(video.mal_id, video.episode, video.provider, video.resolution)
-            found = archived(key, video)
-            title = self.work_title(video.mal_id) if self.work_title else None
-            return found if isinstance(found, Nothing) else (found, file_name(key, title or video.title))
-        finally:
-            # A download takes long; the database's connection must not wait for its end.
-            if not connection.in_atomic_block:
-                connection.close()
+        video = VideoStore.objects.select_related("stored_file").filter(pk=video_id).first()
+        if video is None:
+            return Nothing(410, "deleted", "This video was deleted since the link was made.")
+        key = VideoKey(video.mal_id, video.episode, video.provider, video.resolution)
+        found = archived(key, video)
+        title = self.work_title(video.mal_id) if self.work_title else None
+        return found if isinstance(found, Nothing) else (found, file_name(key, title or video.title))
 
 
 def _not_there(job: QueuedVideo | None) -> Response:

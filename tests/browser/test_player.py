@@ -21,7 +21,7 @@ from tests.servers.videos import Videos
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LOWER = VideoKey(KEY.mal_id, KEY.episode, KEY.provider, "480p")
-SOURCE = "https://93.184.216.34/video.mp4"
+SOURCE = "http://127.0.0.1:1/video.mp4"  # nothing may be fetched from there
 
 
 @pytest.fixture
@@ -313,4 +313,17 @@ def test_a_stream_that_breaks_off_says_so_and_goes_on_when_it_can(
     assert "Its source does not deliver" in viewer.says()
     edge.misbehave(segment, servers.Headers(headers=open_to_all))
     viewer.page.click("#message .again")
+    viewer.until("v.ended && !v.error")
+
+
+def test_a_waiting_videos_source_plays_at_once(
+    viewer: Viewer, origin: Origin, videos: Videos, start_site: Callable[..., Site]
+) -> None:
+    for file in videos.hls_ts.iterdir():
+        origin.put(f"/hls/{file.name}", file.read_bytes())
+    enqueue_video(KEY, origin.url("/hls/master.m3u8"))
+    site = start_site([origin.host_port])
+    viewer.open(site.url(KEY.watch_path()))
+    viewer.loaded()
+    viewer.press("k")
     viewer.until("v.ended && !v.error")
