@@ -19,7 +19,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.urls import resolve, set_urlconf
+from django.urls import ResolverMatch, resolve, set_urlconf
 
 from archive_site.body_limit import Receive, Send
 from archive_site.fetch_errors import FetchError
@@ -52,10 +52,11 @@ class DirectHandler(PieceHandler):
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """One request."""
-        if scope["type"] == "http" and scope["path"].startswith(PREFIXES) and _is_direct(scope["path"]):
-            await self._directly(scope, receive, send)
-        else:
+        match = _direct(scope["path"]) if scope["type"] == "http" else None
+        if match is None:
             await super().__call__(scope, receive, send)
+        else:
+            await self._directly(_DirectRequest(scope, match), receive, send)
 
     async def get_response_async(self, request: Any) -> HttpResponseBase:
         """See BaseHandler."""
@@ -65,9 +66,9 @@ class DirectHandler(PieceHandler):
         response: HttpResponseBase = await self._answer(request)  # type: ignore[misc]  # as the view is
         return response
 
-    async def _directly(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    async def _directly(self, request: _DirectRequest, receive: Receive, send: Send) -> None:
         """Answer, unless the viewer leaves first: then everything ends at once."""
-        answering = asyncio.create_task(self._respond(_DirectRequest(scope, io.BytesIO()), send))
+        answering = asyncio.create_task(self._respond(request, send))
         leaving = asyncio.create_task(_viewer_leaves(receive))
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -94,20 +95,28 @@ class DirectHandler(PieceHandler):
 
 
 class _DirectRequest(ASGIRequest):
-    """A request that goes the short way. It has no body."""
+    """A request that goes the short way. Its view is known, and it has no body."""
+
+    def __init__(self, scope: dict[str, Any], match: ResolverMatch) -> None:
+        super().__init__(scope, io.BytesIO())
+        self.resolver_match = match
 
 
 async def _call_view(request: HttpRequest) -> HttpResponseBase:
-    match = request.resolver_match = resolve(request.path_info)
+    match: ResolverMatch = request.resolver_match  # type: ignore[assignment]
     response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
     return response
 
 
-def _is_direct(path: str) -> bool:
+def _direct(path: str) -> ResolverMatch | None:
+    """The view that wants to be called without middleware."""
+    if not path.startswith(PREFIXES):
+        return None
     try:
-        return getattr(resolve(path).func, "without_middleware", False)
+        match = resolve(path)
     except Http404:
-        return False
+        return None
+    return match if getattr(match.func, "without_middleware", False) else None
 
 
 async def _viewer_leaves(receive: Receive) -> None:

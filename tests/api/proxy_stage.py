@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -88,8 +89,18 @@ def stage(django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytes
         endless = running.enter_context(Endless())
         endless_tls = running.enter_context(Endless(certificate))
         allowed = [server.host_port for server in (origin, odd, endless, endless_tls)]
-        site = running.enter_context(Site(folder / "site", allowed, SSL_CERT_FILE=str(certificate.path)))
+        with open_files(512):
+            site = running.enter_context(Site(folder / "site", allowed, SSL_CERT_FILE=str(certificate.path)))
         yield Stage(site, origin, odd, endless, endless_tls)
+
+
+@contextmanager
+def open_files(most: int) -> Iterator[None]:
+    """So many may be open in this process, and in those that it starts unless they ask for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def eventually(look: Callable[[], T | None], seconds: float = DEADLINE) -> T:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import resource
 import time
 from contextlib import ExitStack
 
 import pytest
 import requests
 
-from tests.api.proxy_stage import DEADLINE, Stage, eventually, stage
+from tests.api.proxy_stage import DEADLINE, Stage, eventually, open_files, stage
 from tests.servers.endless import Endless
 
 __all__ = ["stage"]
@@ -76,12 +75,9 @@ def test_a_slow_viewer_gets_every_byte_and_none_waits_in_memory(stage: Stage) ->
 
 
 def test_many_stalled_viewers_hold_up_nobody(stage: Stage) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < 4 * MANY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4 * MANY), hard))
     base = stage.site.resident_bytes()
     url = stage.origin.put("/small.mp4", b"small")
-    with ExitStack() as viewers:
+    with open_files(4 * MANY), ExitStack() as viewers:
         for number in range(MANY):
             path = "/endless.mp4" if number % 2 else "/silent.mp4"
             viewers.enter_context(stage.viewer(stage.endless.base_url + path, receive_buffer=4096))

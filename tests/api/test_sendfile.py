@@ -8,8 +8,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import socket
 import ssl
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -24,10 +26,12 @@ from asgiref.sync import async_to_sync
 from django.test import AsyncClient
 
 from tests.servers.certificates import make_certificate
+from tests.servers.hanging_disk import CannotMount, HangingDisk
 from tests.servers.site import Site
 
 SIZE = 24_000_000
 HALF = SIZE // 2
+WAY = "/stream/play"
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +61,15 @@ def viewer(site: Site) -> Iterator[HTTPConnection]:
         yield connection
 
 
+@pytest.fixture(params=["/play", "/stream/play"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through Django's middleware, and the short way of what players ask for (archive_site/async_direct.py)."""
+    monkeypatch.setattr(sys.modules[__name__], "WAY", request.param)
+
+
 def path_of(plan: list[Any], length: int | None = None, **more: object) -> str:
     words = {"plan": json.dumps(plan)} | ({} if length is None else {"length": length}) | more
-    return f"/play?{urlencode(words)}"
+    return f"{WAY}?{urlencode(words)}"
 
 
 def get(viewer: HTTPConnection, plan: list[Any], length: int | None = None, **more: object) -> bytes:
@@ -97,12 +107,20 @@ def wait_for(holds: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_file_arrives_whole_and_its_connection_is_kept(viewer: HTTPConnection, film: bytes) -> None:
     for _ in range(3):
         assert get(viewer, [["film.bin", 0, SIZE]], SIZE) == film
         used = viewer.sock
     assert get(viewer, [["film.bin", 5, 10]], 10) == film[5:15]
     assert viewer.sock is used is not None
+
+
+def test_a_file_that_is_not_in_memory(viewer: HTTPConnection, film: bytes, folder: Path) -> None:
+    with (folder / "film.bin").open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 3_000_000, HALF, os.POSIX_FADV_DONTNEED)
+        assert get(viewer, [["film.bin", 0, SIZE]], SIZE, read=1) == film
 
 
 def test_bytes_and_parts_of_files_keep_their_order(viewer: HTTPConnection, film: bytes) -> None:
@@ -120,6 +138,7 @@ def test_what_waits_for_a_slow_viewer_goes_out_before_the_file(site: Site, film:
     assert body == b"|" * 9_000_000 + film
 
 
+@pytest.mark.usefixtures("way")
 def test_a_file_that_ends_early_is_gone_on_with_elsewhere(viewer: HTTPConnection, film: bytes) -> None:
     heard = json.dumps([[HALF - 9, None], [SIZE - HALF, None]]).encode()
     plan = [["half.bin", 9, SIZE - 9], ["film.bin", HALF, SIZE - HALF]]
@@ -136,6 +155,7 @@ def test_what_the_kernel_cannot_send_is_read(viewer: HTTPConnection) -> None:
     assert get(viewer, [["/proc/self/environ", 0, 1], "."], 2, read=1).endswith(b".")
 
 
+@pytest.mark.usefixtures("way")
 def test_too_short_a_body_never_looks_complete(viewer: HTTPConnection, film: bytes) -> None:
     with pytest.raises(IncompleteRead) as broken:
         get(viewer, ["<", ["half.bin", 0, SIZE]], SIZE + 1)
@@ -152,6 +172,7 @@ def test_without_a_length_a_file_is_sent_in_chunks(viewer: HTTPConnection, film:
     assert get(viewer, ["<", ["film.bin", 0, SIZE], ">"], read=1) == b"<" + film + b">"
 
 
+@pytest.mark.usefixtures("way")
 def test_head_has_the_headers_and_no_body(viewer: HTTPConnection, film: bytes) -> None:
     viewer.request("HEAD", path_of([["film.bin", 0, SIZE]], SIZE))
     answer = viewer.getresponse()
@@ -169,6 +190,7 @@ def test_requests_sent_at_once_are_answered_in_turn(site: Site, film: bytes) -> 
     assert second == film[3:8]
 
 
+@pytest.mark.usefixtures("way")
 def test_viewers_who_stop_reading_hold_up_nobody(site: Site, viewer: HTTPConnection, film: bytes) -> None:
     """More of them than there are threads."""
     with ExitStack() as stalled:
@@ -180,6 +202,7 @@ def test_viewers_who_stop_reading_hold_up_nobody(site: Site, viewer: HTTPConnect
     wait_for(lambda: state(site)["films"] == 0)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_viewer_who_leaves_ends_the_response(site: Site, film: bytes) -> None:
     before = state(site)["closed"]
     with asking(site, path_of([["film.bin", 0, SIZE], ["film.bin", 0, SIZE]], 2 * SIZE)) as viewer:
@@ -187,6 +210,29 @@ def test_a_viewer_who_leaves_ends_the_response(site: Site, film: bytes) -> None:
         assert state(site)["closed"] == before
     wait_for(lambda: state(site)["closed"] == before + 1)
     wait_for(lambda: state(site)["films"] == 0)
+
+
+def test_a_disk_that_hangs_holds_up_only_its_viewers(
+    site: Site, viewer: HTTPConnection, film: bytes, folder: Path, tmp_path: Path
+) -> None:
+    with ExitStack() as mounted:
+        try:
+            disk = mounted.enter_context(HangingDisk(folder / "hanging", film, good=4_000_000))
+        except CannotMount as why:
+            pytest.skip(f"no file system of our own: {why}")
+        before = state(site)["closed"]
+        waiting = mounted.enter_context(closing(HTTPConnection("127.0.0.1", site.port, timeout=120)))
+        waiting.request("GET", path_of([["hanging/film.bin", 0, SIZE]], SIZE, read=1))
+        leaving = mounted.enter_context(asking(site, path_of([["hanging/film.bin", HALF, HALF]], HALF, read=1)))
+        assert disk.hangs.wait(60)
+        assert get(viewer, [["film.bin", 0, SIZE]], SIZE) == film
+        leaving.close()
+        wait_for(lambda: state(site)["closed"] == before + 2)
+        failing_over: list[Any] = [["hanging/film.bin", 9, SIZE - 9, 0.2], {"else": "film.bin"}]
+        assert get(viewer, failing_over, SIZE - 9, read=1) == film[9:]
+        disk.let_go()
+        assert waiting.getresponse().read() == film
+        wait_for(lambda: state(site)["films"] == 0)
 
 
 def test_with_tls_files_are_read(
@@ -205,6 +251,7 @@ def test_with_tls_files_are_read(
             get(viewer, [["film.bin", 0, SIZE]], SIZE)
 
 
+@pytest.mark.usefixtures("way")
 def test_other_servers_get_the_bytes(film: bytes, folder: Path, settings: Any) -> None:
     settings.ROOT_URLCONF = "tests.servers.piece_site"
 

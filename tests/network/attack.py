@@ -5,6 +5,7 @@ The product is used as it is in production, without an exception for anything th
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import requests
 
+from archive_site.async_http import AsyncFetcher
 from archive_site.safe_http import Fetcher, FetchError, Policy, read_all
 from queue_app.downloaders import Limits, Progress, Source, download
 from queue_app.failures import Failure
@@ -69,6 +71,7 @@ def _control(web: Public, folder: Path) -> Iterator[Try]:
         yield _ended("requests", url, attempt, requests.RequestException, ValueError)
     for url in (f"http://{PUBLIC_4}/", "http://public.n.test/", f"http://[{PUBLIC_6}]/", "http://public6.n.test/"):
         yield _ended("safe_http", url, partial(_guarded, url), FetchError)
+        yield _ended("async_http", url, partial(_guarded_for_viewers, url), FetchError)
     for source in (
         Source(web.put(".mp4", MP4, "video/mp4")),
         STREAMS["segment"](web, web.put(".ts", TS, "video/mp2t")),
@@ -85,15 +88,29 @@ def _guarded(url: str) -> None:
         read_all(response, 100_000)
 
 
-def _fetches(web: Public, _folder: Path) -> Iterator[Try]:
-    jobs = [(entry, url) for entry in FETCHES for url in (URLS if entry == "itself" else (*URLS, *LOCATIONS))]
+def _guarded_for_viewers(url: str) -> None:
+    async def fetch() -> None:
+        fetcher = AsyncFetcher(Policy())
+        try:
+            await (await fetcher.open(url)).read(100_000)
+        finally:
+            await fetcher.close()
 
-    def attempt(number: int, entry: str, url: str) -> Try:
-        start = FETCHES[entry](web, numbered(url, number))
-        return _ended(entry, url, partial(_guarded, start), FetchError)
+    asyncio.run(fetch())
 
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        yield from pool.map(attempt, range(len(jobs)), *zip(*jobs, strict=True))
+
+def _fetches(fetch: Callable[[str], None]) -> Callable[[Public, Path], Iterator[Try]]:
+    def group(web: Public, _folder: Path) -> Iterator[Try]:
+        jobs = [(entry, url) for entry in FETCHES for url in (URLS if entry == "itself" else (*URLS, *LOCATIONS))]
+
+        def attempt(number: int, entry: str, url: str) -> Try:
+            start = FETCHES[entry](web, numbered(url, number))
+            return _ended(entry, url, partial(fetch, start), FetchError)
+
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            yield from pool.map(attempt, range(len(jobs)), *zip(*jobs, strict=True))
+
+    return group
 
 
 def _downloads(entries: dict[str, Download]) -> Callable[[Public, Path], Iterator[Try]]:
@@ -150,7 +167,8 @@ def _ended(entry: str, url: str, attempt: Callable[[], None], *expected: type[Ex
 
 _GROUPS: dict[str, Callable[[Public, Path], Iterator[Try]]] = {
     "control": _control,
-    "fetches": _fetches,
+    "fetches": _fetches(_guarded),
+    "viewers": _fetches(_guarded_for_viewers),
     "files": _downloads(FILES),
     "streams": _downloads(STREAMS),
     "pages": _pages,

@@ -16,7 +16,13 @@ Report = dict[str, Any]
 # A way on which a source's own, harmless bytes may be all that is fetched, or the whole that counts.
 HARMLESS_WITHOUT = {"mirror of a whole file", "mirror of a large file", "subtitles", "segment of the subtitles"}
 WATCHED = {f"{entry} in a browser" for entry in ("all", *LEAVING)}
-GROUPS = {"fetches": set(FETCHES), "files": set(FILES), "streams": set(STREAMS), "pages": set(PAGES) | WATCHED}
+GROUPS = {
+    "fetches": set(FETCHES),
+    "viewers": set(FETCHES),
+    "files": set(FILES),
+    "streams": set(STREAMS),
+    "pages": set(PAGES) | WATCHED,
+}
 
 
 def report(group: str) -> Report:
@@ -32,7 +38,9 @@ def test_bare_requests_get_inside_and_we_reach_the_public() -> None:
     found = report("control")
     ends = Counter((one["entry"], one["end"]) for one in found["tries"])
     assert len(found["visits"]) > (60 if found["ipv6"] else 30)
-    assert (ends["safe_http", "fetched"], ends["download", "fetched"]) == (4 if found["ipv6"] else 2, 2)
+    addresses = 4 if found["ipv6"] else 2
+    assert (ends["safe_http", "fetched"], ends["async_http", "fetched"]) == (addresses, addresses)
+    assert ends["download", "fetched"] == 2
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -44,7 +52,7 @@ def test_nobody_gets_inside(group: str) -> None:
     assert found["reached"]
     fetched = [one for one in found["tries"] if one["end"] == "fetched" and one["entry"] not in HARMLESS_WITHOUT]
     assert [one for one in fetched if one["url"] not in LOCATIONS] == []
-    if group == "fetches":
+    if group in {"fetches", "viewers"}:
         refused = [one for one in found["tries"] if one["end"] == "AddressRefused"]
         assert len(refused) > 0.95 * len(URLS) * len(FETCHES)
     if any("watching it in a browser" in one["text"] for one in found["tries"]):

@@ -17,6 +17,7 @@ from tests.servers.videos import Videos
 
 if TYPE_CHECKING:
     from storage_app.backends.s3 import Bucket
+    from tests.servers.nginx import Nginx
     from tests.servers.site import Site
     from tests.servers.workerd import Edge
 
@@ -112,3 +113,15 @@ def edge(start_edge: Callable[..., Edge], origin: Origin) -> Edge:
 def edge_production(start_edge: Callable[..., Edge], origin: Origin) -> Edge:
     """The Worker with the network that it has at Cloudflare, although its own code would let `origin` pass."""
     return start_edge([origin.host_port], network=["public"])
+
+
+@pytest.fixture
+def nginx_site(start_site: Callable[..., Site], origin: Origin, tmp_path: Path) -> Iterator[Nginx]:
+    """The same behind a real nginx, to which it leaves the bytes of videos."""
+    from tests.servers.nginx import PROGRAM, Nginx
+
+    if PROGRAM is None:
+        pytest.skip("no nginx to test with (make .venv/nginx.ok)")
+    site = start_site([origin.host_port], X_ACCEL="true")
+    with Nginx(tmp_path / "nginx", site.port) as running:
+        yield running

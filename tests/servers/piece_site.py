@@ -14,6 +14,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from django.urls import path
 
+from archive_site.async_direct import without_middleware
 from archive_site.pieces import FileSlice, Piece, PiecesResponse
 from archive_site.settings import *  # noqa: F403
 
@@ -32,10 +33,11 @@ class Unread(FileSlice):
 
 
 async def pieces_of(plan: list[Any], heard: list[Any], kind: type[FileSlice]) -> AsyncIterator[Piece]:
-    """A text is sent as it is, a number as so many bytes, `[name, start, length]` as part of a file.
+    """A text is sent as it is, a number as so many bytes, `[name, start, length, patience]` as part of a file.
 
-    `heard` gets what became of the files.
+    `{"else": name}` is the rest of the part before, from another file. `heard` gets what became of the files.
     """
+    part: FileSlice | None = None
     for step in plan:
         if isinstance(step, int):
             yield b"|" * step
@@ -43,15 +45,19 @@ async def pieces_of(plan: list[Any], heard: list[Any], kind: type[FileSlice]) ->
         if isinstance(step, str):
             yield step.encode()
             continue
-        name, start, length = step
+        name, *which = step if part is None or isinstance(step, list) else _rest(part, step)
         with (FOLDER / name).open("rb") as file:
-            part = kind(file, start, length)
+            part = kind(file, *which)
             files_open.append(part)
             try:
                 yield part
             finally:
                 files_open.remove(part)
-            heard.append([part.sent, part.error and part.error.errno])
+            heard.append([part.sent, part.error and (part.error.errno or type(part.error).__name__)])
+
+
+def _rest(part: FileSlice, step: dict[str, str]) -> list[Any]:
+    return [step["else"], part.start + part.sent, part.length - part.sent]
 
 
 async def play(request: HttpRequest) -> HttpResponseBase:
@@ -72,6 +78,12 @@ async def play(request: HttpRequest) -> HttpResponseBase:
     return PiecesResponse(then(), status=200, headers=headers, close=lambda: closed.append(request.GET["plan"]))
 
 
+@without_middleware
+async def play_directly(request: HttpRequest) -> HttpResponseBase:
+    """The same, the short way."""
+    return await play(request)
+
+
 async def state(_request: HttpRequest) -> HttpResponseBase:
     """How many responses are over and how many files are being sent, and this process's descriptors."""
     descriptors = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
@@ -79,4 +91,9 @@ async def state(_request: HttpRequest) -> HttpResponseBase:
     return JsonResponse({"closed": len(closed), "sending": len(files_open), "films": len(films)})
 
 
-urlpatterns = [path("play", play), path("state", state), path("health", state)]
+urlpatterns = [
+    path("play", play),
+    path("stream/play", play_directly),
+    path("state", state),
+    path("health", state),
+]
