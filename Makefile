@@ -33,8 +33,7 @@ browser: .venv/browser.ok .venv/chromium.ok ## Install what pages built by JavaS
 ##@ Develop
 
 .PHONY: test
-test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/edge.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
-test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/nginx.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
+test: .venv/dev.ok .venv/chromium.ok .venv/s3server.ok .venv/nginx.ok .venv/edge.ok ## Set up and run all tests (TESTS=tests/unit for some of them).
 	@$(PYTHON) -m pytest -n 4 --dist worksteal --ignore tests/chaos $(TESTS) || { [ $$? = 1 ] && \
 		echo "=== The failed ones once more, one at a time: who fails again has failed. ===" && \
 		$(PYTHON) -m pytest --last-failed --last-failed-no-failures none --ignore tests/chaos $(TESTS); }
@@ -138,6 +137,7 @@ clean: ## Remove the virtual environment and caches. Never touches the data.
 		(cd .venv/edge && $(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null) || \
 		echo "No workerd: the tests of the Worker are left out. Run make again when the package registry can be reached."
 	@[ ! -d .venv/edge/node_modules ] || touch $@
+
 # nginx, which the tests put in front of the site (RUNLEVEL: it isn't started). Where it can't be installed, they leave
 # out what needs it.
 .venv/nginx.ok: .venv/venv.ok

@@ -25,7 +25,7 @@ from archive_site.body_limit import Receive, Send
 from archive_site.fetch_errors import FetchError
 from archive_site.piece_handler import PieceHandler
 
-PREFIXES = ("/proxy", "/stream/")
+PREFIXES = ("/proxy", "/stream/", "/api/v1/streaming/")
 """Only below these is looked for such views."""
 
 View = TypeVar("View", bound=Callable[..., Any])

@@ -52,6 +52,8 @@ PROXY_SIGNING_KEY = env.secret("PROXY_SIGNING_KEY", REELKEEP_DATA) or playback_k
 PROXY_SIGNING_KEYS_OLD = env.secret("PROXY_SIGNING_KEYS_OLD", REELKEEP_DATA).replace(",", " ").split()
 S3_PLAYBACK = env.choice("S3_PLAYBACK", "proxy", ("proxy", "redirect"))
 PROXY_URL_HOURS = env.integer("PROXY_URL_HOURS", 12, minimum=1, maximum=24 * 7)
+RESOLVE_SECONDS = env.number("RESOLVE_SECONDS", 10.0, minimum=0.5, maximum=60)
+RESOLVERS = env.csv("RESOLVERS")
 X_ACCEL = env.boolean("X_ACCEL", default=False)
 
 # --- Fetching ---------------------------------------------------------------------------------------------------------

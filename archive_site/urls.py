@@ -13,10 +13,14 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from rest_framework.negotiation import DefaultContentNegotiation
 
 from archive_site.api_errors import NothingHere
+from archive_site.async_direct import without_middleware
 from archive_site.health import HealthView
 from queue_app.api.jobs import CancelView, JobView, QueueView, RequeueView
 from queue_app.api.status import StatusView, queue_status
+from queue_app.api.streaming import StreamingView
 from queue_app.api.trigger import TriggerView
+from queue_app.api.works import EpisodeSourcesView, WorkView
+from queue_app.sources.playable import playable_source
 from storage_app.api.lookup import LookupAsItComesView, LookupView
 from storage_app.api.proxy import proxy
 from storage_app.api.store import StoredVideoView
@@ -36,10 +40,11 @@ def either(route: str, view: View, name: str) -> list[URLPattern]:
 
 schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
 docs = SpectacularSwaggerView.as_view(url_name="schema")
-stream = StreamView.as_view(queue_status=queue_status)
-stream_as_it_comes = StreamAsItComesView.as_view(queue_status=queue_status)
-lookup = LookupView.as_view(queue_status=queue_status)
-lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status)
+_PLAYABLE: dict[str, Any] = {"queue_status": queue_status, "source_of": playable_source}
+stream = without_middleware(StreamView.as_view(**_PLAYABLE))
+stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(**_PLAYABLE))
+lookup = LookupView.as_view(**_PLAYABLE)
+lookup_as_it_comes = LookupAsItComesView.as_view(**_PLAYABLE)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
@@ -55,6 +60,9 @@ urlpatterns = [
     *either("api/v1/store/<uuid:video_id>", StoredVideoView.as_view(), "stored-video"),
     *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", lookup, "lookup"),
     *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>", lookup_as_it_comes, "lookup-as-it-comes"),
+    *either("api/v1/streaming/<str:mal_id>/<str:episode>", StreamingView.as_view(), "streaming"),
+    *either("api/v1/anime/mal/<str:mal_id>", WorkView.as_view(), "work"),
+    *either("api/v1/anime/mal/<str:mal_id>/episodes/<str:episode>", EpisodeSourcesView.as_view(), "episode-sources"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
     *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
     *either("proxy", proxy, "proxy"),

@@ -16,7 +16,7 @@ from storage_app.models import AccountKind, StorageAccount
 
 Client = psycopg.Connection[dict[str, Any]]
 
-pytest_plugins = ["tests.servers.fixtures"]
+pytest_plugins = ["tests.servers.fixtures", "tests.source_fixtures"]
 
 
 @pytest.fixture

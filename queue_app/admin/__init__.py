@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from queue_app.admin import chores, media_job, source_host, video_queue, worker
+from queue_app.admin import chores, media_job, source_host, video_queue, work, worker
 
-__all__ = ["chores", "media_job", "source_host", "video_queue", "worker"]
+__all__ = ["chores", "media_job", "source_host", "video_queue", "work", "worker"]

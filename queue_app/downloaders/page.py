@@ -62,19 +62,21 @@ def resolve(
     seconds: float,
     browser: str = "",
     refused: str = "",
+    watch: bool = True,
 ) -> Found:
     """The video on the page at `url`.
 
     Reading the page may take `seconds`, and watching it as long again. `browser` is the path of a Chromium, "" for the
-    one on PATH. `refused` says why what reading it gave was no good: it is only watched then. Raises Gone and Forbidden
-    for what the page's server says, BadSource when the video can't be kept (DRM, DASH), Transient when no video was
-    found, and what `progress` raises.
+    one on PATH; without `watch` none is started. `refused` says why what reading it gave was no good: it is only
+    watched then. Raises Gone and Forbidden for what the page's server says, BadSource when the video can't be kept
+    (DRM, DASH), Transient when no video was found, and what `progress` raises.
     """
     where = display_url(url)
     tried = [f"{_READING}: {refused}"] if refused else []
     verdict: Failure | None = None
     with GuardProxy(policy) as guard:
-        for name, look in _looks(url, guard, resolution, progress, seconds, browser)[len(tried) :]:
+        looks = _looks(url, guard, resolution, progress, seconds, browsers.find(browser) if watch else None)
+        for name, look in looks[len(tried) :]:
             try:
                 reply = look()
             except child.ChildFailed as failed:
@@ -87,18 +89,17 @@ def resolve(
             # A browser may see more, and is another visitor to the server: this counts if it finds nothing either.
             verdict = verdict or _verdict(reply, url)
             tried.append(f"{name}: no video")
-        reasons = [*tried, *_obstacles(guard, browser)]
+        reasons = [*tried, *_obstacles(guard, missing=watch and not browsers.find(browser))]
     raise verdict or Transient(f"{where} is a page on which no video was found ({'; '.join(reasons)}).")
 
 
 def _looks(
-    url: str, guard: GuardProxy, resolution: str | None, progress: ProgressSink, seconds: float, browser: str
+    url: str, guard: GuardProxy, resolution: str | None, progress: ProgressSink, seconds: float, program: str | None
 ) -> list[tuple[str, Callable[[], dict[str, Any]]]]:
     """The ways to look at a page, the cheapest first."""
     looks: list[tuple[str, Callable[[], dict[str, Any]]]] = [
         (_READING, lambda: _read(url, guard, resolution, progress, seconds))
     ]
-    program = browsers.find(browser)
     if program:
         looks.append((_WATCHING, lambda: browsers.watch(url, guard, program, progress, seconds)))
     return looks
@@ -126,10 +127,10 @@ def _read(
     )
 
 
-def _obstacles(guard: GuardProxy, browser: str) -> list[str]:
+def _obstacles(guard: GuardProxy, *, missing: bool) -> list[str]:
     """What else an operator should know of a page that gave nothing."""
     obstacles = []
-    if not browsers.find(browser):
+    if missing:
         obstacles.append(browsers.MISSING)
     if guard.exhausted:
         obstacles.append("it moved more data than a page may")

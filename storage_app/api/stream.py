@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import http_date
 from drf_spectacular.types import OpenApiTypes
@@ -12,15 +11,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema
 
 from archive_site.pieces import PiecesResponse
 from storage_app.api.async_view import AsyncView, error
+from storage_app.api.elsewhere import by_nginx, redirected
 from storage_app.api.playable import Archived, Nothing, QueueStatus, find, no_copy
-from storage_app.backends.base import StorageError
-from storage_app.playback import known
-from storage_app.playback.copies import NoCopyLeft, any_present, left_out
+from storage_app.playback.copies import NoCopyLeft, any_present
 from storage_app.playback.cors import CORS, HARMLESS, preflight
 from storage_app.playback.failover import CopyReader
 from storage_app.playback.ranges import ByteRange, Unsatisfiable, parse_range, range_applies
-from storage_app.playback.reach import reachable
-from storage_app.playback.remote import RemoteCopy
 from storage_app.playback.source import SourceOf
 from storage_app.playback.upstream import proxied
 from storage_app.playback.urls import signer
@@ -128,7 +124,9 @@ async def _serve(request: HttpRequest, video: Archived) -> HttpResponseBase:
     if request.method == "HEAD":
         there = await sync_to_async(any_present, thread_sensitive=False)(video.copies, video.size)
         return HttpResponse(headers=headers) if there else no_copy().answer()
-    return await _redirected(request, video) or await _streamed(video, wanted, 206 if part else 200, headers)
+    status = 206 if part else 200
+    sent_by_others = await redirected(request, video) or await by_nginx(request, video, part, headers)
+    return sent_by_others or await _streamed(video, wanted, status, headers)
 
 
 async def _streamed(video: Archived, wanted: ByteRange, status: int, headers: dict[str, str]) -> HttpResponseBase:
@@ -138,24 +136,6 @@ async def _streamed(video: Archived, wanted: ByteRange, status: int, headers: di
     except NoCopyLeft:
         return no_copy().answer()
     return PiecesResponse(reader.pieces(), status=status, headers=headers, close=reader.close)
-
-
-async def _redirected(request: HttpRequest, video: Archived) -> HttpResponseBase | None:
-    """The way to the bucket, if that is where this viewer would be served from and may go by itself."""
-    copy = video.copies[0] if video.copies and settings.S3_PLAYBACK == "redirect" else None
-    if not isinstance(copy, RemoteCopy) or copy.kind != "s3" or known.has_failed(copy.key):
-        return None
-    if not reachable(copy.endpoint, request.build_absolute_uri("/")):
-        return None
-    try:
-        await copy.confirm(video.size)
-        link = await copy.link()
-    except (OSError, StorageError) as trouble:
-        left_out(copy, trouble)
-        if known.failed(copy.key):
-            video.failed(copy)
-        return None
-    return HttpResponseRedirect(link.url, headers={"Cache-Control": "no-store"})
 
 
 def _wanted(request: HttpRequest, headers: dict[str, str], size: int) -> ByteRange | None:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from archive_site.addresses import FetchError
 from archive_site.pieces import FileSlice, Piece
 from storage_app.backends.base import ContentMismatchError, StorageError
 from storage_app.backends.local import LocalBackend
@@ -26,8 +27,9 @@ WHOLE_SECONDS = 30.0
 logger = logging.getLogger(__name__)
 
 
-class NoCopyLeft(Exception):
-    """No copy can be read: each is missing, has the wrong size or fails."""
+class NoCopyLeft(FetchError):
+    """No copy can be read: each is missing, has the wrong size or fails. In the middle of an answer it ends that short,
+    so that nobody takes it for whole."""
 
 
 class Source(Protocol):

@@ -1,0 +1,173 @@
+"""Resolving with a cache that all processes share: one run for each URL, however many viewers ask.
+
+A run happens in a thread of its own and holds no database connection meanwhile. Whoever asks waits for it as long as
+it likes; the run goes on without it and leaves its result for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from archive_site.safe_http import Policy, display_url
+from queue_app.fetching import fetch_policy
+from queue_app.resolvers import Context, asking
+from queue_app.sources.wanted import Wanted
+
+GOOD_FOR = timedelta(minutes=20)
+FAILED_FOR = timedelta(minutes=2)
+STALE_FOR = timedelta(hours=2)
+"""An old answer does so long for those who come while another one is asking anew."""
+_LEAST = timedelta(seconds=30)
+_THREADS = 16
+_PATIENCE = 3
+"""A run may take so many times as long as a viewer waits."""
+_LEASE_MARGIN = 30.0
+_POLL_SECONDS = 0.2
+
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the cache says: a URL (None: there is none), whether it is still good, and whether somebody asks anew."""
+
+    url: str | None = None
+    fresh: bool = False
+    asking: bool = False
+
+    @property
+    def good_enough(self) -> bool:
+        """Is there no need to wait?"""
+        return self.fresh or (self.asking and self.url is not None)
+
+
+async def resolved(wanted: Mapping[Wanted, Known], seconds: float | None = None) -> dict[Wanted, str | None]:
+    """The URL of each; None where there is none, or none in time: RESOLVE_SECONDS, or `seconds`.
+
+    Where it takes longer, an old answer does, if there is one.
+    """
+    answers = {one: known.url for one, known in wanted.items()}
+    runs = {one: start(one) for one, known in wanted.items() if not known.good_enough and not _joined_late(one, known)}
+    if not runs:
+        return answers
+    patience = settings.RESOLVE_SECONDS if seconds is None else seconds
+    await asyncio.wait([asyncio.wrap_future(run) for run in runs.values()], timeout=patience)
+    return answers | {one: run.result() for one, run in runs.items() if run.done()}
+
+
+def start(wanted: Wanted, *, anew: bool = False) -> Future[str | None]:
+    """Resolves in another thread, unless this process is at it already. The result is the URL, or None.
+
+    It never has an exception. With `anew` an answer that is still good is not good enough.
+    """
+    with _lock:
+        run = _runs.get(wanted)
+        if run is None:
+            run = _runs[wanted] = _pool.submit(_run, wanted, anew=anew)
+            run.add_done_callback(lambda _: _forget(wanted))
+    return run
+
+
+def known(wanted: Collection[Wanted]) -> dict[Wanted, Known]:
+    """What the cache says of each."""
+    rows = _rows(_KNOWN, STALE_FOR, [one.key for one in wanted])
+    found = {key: Known(*rest) for key, *rest in rows}
+    return {one: found.get(one.key, Known()) for one in wanted}
+
+
+_KNOWN = """
+SELECT key, CASE WHEN resolved_at > now() - %s THEN url_resolved END,
+       coalesce(expires_at > now(), false), coalesce(lease_expires_at > now(), false)
+FROM resolved_source WHERE key = ANY (%s)
+"""
+_lock = threading.Lock()
+_runs: dict[Wanted, Future[str | None]] = {}
+_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")
+
+
+def _joined_late(wanted: Wanted, known: Known) -> bool:
+    """Is this process asking anew already, and is there an old answer meanwhile?"""
+    with _lock:
+        return known.url is not None and wanted in _runs
+
+
+def _forget(wanted: Wanted) -> None:
+    with _lock:
+        _runs.pop(wanted, None)
+
+
+def _run(wanted: Wanted, *, anew: bool) -> str | None:
+    """Resolves, or waits for another process that does."""
+    seconds = settings.RESOLVE_SECONDS * _PATIENCE
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline:
+            token = _apart(lambda: _claim(wanted, seconds, anew=anew))
+            if token is not None:
+                return _resolve(wanted, token, seconds)
+            found = _apart(lambda: known([wanted])[wanted])
+            if found.good_enough:
+                return found.url
+            time.sleep(_POLL_SECONDS)
+    except Exception:
+        # Nobody's response may fail of it.
+        logger.exception("A source of %s can't be resolved.", display_url(wanted.url))
+    return None
+
+
+def _resolve(wanted: Wanted, token: UUID, seconds: float) -> str | None:
+    order = [wanted.resolver] if wanted.resolver else settings.RESOLVERS or asking.names()
+    outcome = asking.ask(wanted.url, Context(_policy(seconds), wanted.resolution, seconds), order)
+    keep = FAILED_FOR if outcome.url is None else GOOD_FOR
+    if outcome.seconds is not None:
+        keep = max(_LEAST, min(keep, timedelta(seconds=min(outcome.seconds, 86_400))))
+    _apart(lambda: _finish(wanted, token, outcome, keep))
+    return outcome.url
+
+
+def _policy(seconds: float) -> Policy:
+    """A viewer waits: nobody is as patient as a download is."""
+    return replace(
+        fetch_policy(), connect_timeout=min(5.0, seconds), first_byte_timeout=min(10.0, seconds),
+        head_timeout=min(15.0, seconds), read_timeout=min(10.0, seconds), slow_seconds=min(10.0, seconds),
+    )  # fmt: skip
+
+
+def _claim(wanted: Wanted, seconds: float, *, anew: bool) -> UUID | None:
+    lease = timedelta(seconds=seconds + _LEASE_MARGIN)
+    token = _rows("SELECT claim_resolving(%s, %s, %s, %s)", wanted.key, wanted.url, lease, anew)[0][0]
+    return token if isinstance(token, UUID) else None
+
+
+def _finish(wanted: Wanted, token: UUID, outcome: asking.Outcome, keep: timedelta) -> None:
+    statement = "SELECT finish_resolving(%s, %s, %s, %s, %s, %s)"
+    _rows(statement, wanted.key, token, outcome.url, outcome.resolver, outcome.error, keep)
+
+
+def _apart(work: Callable[[], T]) -> T:
+    """On a connection that isn't kept: resolving takes seconds, and there may be many at it."""
+    try:
+        return work()
+    finally:
+        connection.close()
+
+
+def _rows(statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, arguments)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows

@@ -1,0 +1,80 @@
+"""What /stream/… may play while a video isn't archived."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from asgiref.sync import async_to_sync
+
+from queue_app.models import VideoQueue, WorkSource
+from queue_app.queue import enqueue_video
+from queue_app.sources import playable_source
+from storage_app.deletion import delete_videos
+from storage_app.naming import VideoKey
+from storage_app.playback.source import PlayableSource
+from tests.archive import archive, make_account
+from tests.servers.origin import Origin
+from tests.sources import EPISODE, PLAYLIST, WORK, register
+
+KEY = VideoKey(WORK, EPISODE, "animasu", "720p")
+source_of = async_to_sync(playable_source)
+
+
+def test_nothing_is_known_of_a_video_nobody_asked_for(kept_connections: None) -> None:
+    assert source_of(KEY) is None
+
+
+@pytest.mark.parametrize("status", ["pending", "downloading", "uploading", "failed", "ready"])
+def test_the_jobs_own_url_is_played(reachable: Origin, status: str) -> None:
+    url = reachable.put("/index.m3u8", PLAYLIST)
+    enqueue_video(KEY, url)
+    VideoQueue.objects.update(status=status)
+    assert source_of(KEY) == PlayableSource(url, status)
+    assert source_of(KEY) == PlayableSource(url, status)
+    assert reachable.count("/index.m3u8") == 1
+
+
+def test_the_page_helps_where_the_url_has_expired(reachable: Origin) -> None:
+    film = reachable.put("/new.m3u8", PLAYLIST)
+    page = reachable.put("/watch.html", b'<video src="/new.m3u8"></video>')
+    enqueue_video(KEY, reachable.url("/expired.m3u8"), page)
+    assert source_of(KEY) == PlayableSource(film, "pending")
+
+
+def test_a_registered_source_helps_where_the_jobs_url_is_gone(reachable: Origin) -> None:
+    other = reachable.put("/other.m3u8", PLAYLIST)
+    enqueue_video(KEY, reachable.url("/gone.m3u8"))
+    register({"url": other})
+    assert source_of(KEY) == PlayableSource(other, "pending")
+
+
+def test_a_registered_video_is_played_and_enqueued(reachable: Origin) -> None:
+    url = reachable.put("/index.m3u8", PLAYLIST)
+    register({"url": url})
+    assert source_of(KEY) == PlayableSource(url, "pending")
+    assert VideoQueue.objects.get().video_url == url
+    assert source_of(VideoKey(WORK, EPISODE, "animasu", None)) is None
+
+
+def test_what_was_cancelled_or_disabled_is_not_played(reachable: Origin) -> None:
+    register({"url": reachable.put("/index.m3u8", PLAYLIST)})
+    WorkSource.objects.update(enabled=False)
+    assert source_of(KEY) is None
+    WorkSource.objects.update(enabled=True)
+    enqueue_video(KEY, reachable.url("/index.m3u8"))
+    VideoQueue.objects.update(status="cancelled")
+    assert source_of(KEY) is None
+
+
+def test_what_was_deleted_is_not_played(reachable: Origin, tmp_path: Path) -> None:
+    register({"url": reachable.put("/index.m3u8", PLAYLIST)})
+    video = archive(KEY, [make_account(tmp_path)])
+    delete_videos([video.pk], actor="operator", reason="Gone.")
+    assert source_of(KEY) is None
+    assert not VideoQueue.objects.exists()
+
+
+def test_what_cant_be_resolved_is_not_played(reachable: Origin) -> None:
+    enqueue_video(KEY, reachable.url("/gone.m3u8"))
+    assert source_of(KEY) is None
