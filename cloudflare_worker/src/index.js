@@ -28,7 +28,8 @@ async function answer(request, env) {
   }
   const work = workFor(path);
   if (request.method !== "GET" && request.method !== "HEAD") {
-    throw new Problem(405, "method_not_allowed", `Only ${ALLOW} are answered here.`, { Allow: ALLOW });
+    const text = work === stream ? `This address answers ${ALLOW} only.` : `Only ${ALLOW} are answered here.`;
+    throw new Problem(405, "method_not_allowed", text, { Allow: ALLOW });
   }
   return work(request, env, url, path);
 }
