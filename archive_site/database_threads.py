@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import InterfaceError, OperationalError, connection
 
 THREADS = 4
@@ -27,6 +28,13 @@ async def in_database(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_threads(), _attempt, work)
 
 
+async def in_request_database(work: Callable[[], T]) -> T:
+    """The same while a server has a request in hand. Else, as for a test's client, it sees the caller's transaction."""
+    if SyncToAsync.thread_sensitive_context.get(None) is not None:
+        return await in_database(work)
+    return await sync_to_async(_here)(work)
+
+
 def close_connections() -> None:
     """Close them all; each is opened again when it is needed."""
     together = threading.Barrier(THREADS)
@@ -36,6 +44,14 @@ def close_connections() -> None:
         connection.close()
 
     wait([_threads().submit(close) for _ in range(THREADS)])
+
+
+def _here(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    finally:
+        if not connection.in_atomic_block:
+            connection.close()
 
 
 def _attempt(work: Callable[[], T]) -> T:

@@ -40,12 +40,11 @@ def either(route: str, view: View, name: str) -> list[URLPattern]:
 
 schema = SpectacularAPIView.as_view(content_negotiation_class=DefaultContentNegotiation)
 docs = SpectacularSwaggerView.as_view(url_name="schema")
-stream = without_middleware(StreamView.as_view(queue_status=queue_status, source_of=playable_source))
-stream_as_it_comes = without_middleware(
-    StreamAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
-)
-lookup = LookupView.as_view(queue_status=queue_status, source_of=playable_source)
-lookup_as_it_comes = LookupAsItComesView.as_view(queue_status=queue_status, source_of=playable_source)
+_PLAYABLE: dict[str, Any] = {"queue_status": queue_status, "source_of": playable_source}
+stream = without_middleware(StreamView.as_view(**_PLAYABLE))
+stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(**_PLAYABLE))
+lookup = LookupView.as_view(**_PLAYABLE)
+lookup_as_it_comes = LookupAsItComesView.as_view(**_PLAYABLE)
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),

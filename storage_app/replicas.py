@@ -132,6 +132,7 @@ def _copy(replica: Replica, file: StoredFile) -> Copy:
             account.username, account.access_key, account.secret, account.secret_env,
         ),
         patience=patience,
+        etag=replica.etag,
     )  # fmt: skip
 
 

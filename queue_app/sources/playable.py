@@ -7,7 +7,7 @@ import time
 from django.conf import settings
 from django.db import connection
 
-from archive_site.database_threads import in_database
+from archive_site.database_threads import in_request_database
 from queue_app.models import VideoQueue
 from queue_app.sources.offers import enqueue_unknown
 from queue_app.sources.resolving import Known, known, resolved
@@ -31,7 +31,7 @@ async def playable_source(key: VideoKey) -> PlayableSource | None:
     registered video that has no job yet is enqueued. A video that was deleted has no job that isn't cancelled, unless
     somebody asked for it anew.
     """
-    status, candidates = await in_database(lambda: _candidates(key))
+    status, candidates = await in_request_database(lambda: _candidates(key))
     deadline = time.monotonic() + settings.RESOLVE_SECONDS
     for wanted, answer in candidates.items():
         url = (await resolved({wanted: answer}, max(0.0, deadline - time.monotonic())))[wanted]

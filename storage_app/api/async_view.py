@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from rest_framework.views import APIView
 
 from archive_site.api_errors import handle
@@ -15,13 +16,11 @@ WORDS = {401: "unauthorized", 500: "server_error", 503: "unavailable"}
 
 def error(
     status: int, word: str, text: str, headers: Mapping[str, str] | None = None, /, **more: object
-) -> JsonResponse:
+) -> HttpResponse:
     """`word` is for programs, `text` for people. The Worker's answers have the same bytes."""
-    compact = {"separators": (",", ":"), "ensure_ascii": False}
-    given = {"Cache-Control": "no-store", **(headers or {})}
-    return JsonResponse(
-        {"error": word, "detail": text, **more}, status=status, headers=given, json_dumps_params=compact
-    )
+    body = json.dumps({"error": word, "detail": text, **more}, separators=(",", ":"), ensure_ascii=False).encode()
+    given = {"Cache-Control": "no-store", "Content-Length": str(len(body)), **(headers or {})}
+    return HttpResponse(body, status=status, content_type="application/json", headers=given)
 
 
 class AsyncView(APIView):
@@ -51,7 +50,7 @@ class AsyncView(APIView):
         return response
 
 
-def _answer_to(trouble: Exception, view: AsyncView) -> JsonResponse:
+def _answer_to(trouble: Exception, view: AsyncView) -> HttpResponse:
     found = handle(trouble, {"view": view})
     if found is None:
         raise trouble

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from asgiref.sync import sync_to_async
-from django.db import connection
-from django.http import JsonResponse
+from django.http import HttpResponse
 
+from archive_site.database_threads import in_request_database
 from storage_app.api.async_view import error
 from storage_app.deletion import tombstone_of
 from storage_app.key_rules import filter_by, parse_key
@@ -50,7 +49,7 @@ class Nothing:
     cancelled: bool = True
     """May nobody play its source either?"""
 
-    def answer(self) -> JsonResponse:
+    def answer(self) -> HttpResponse:
         """To be made anew for each request."""
         return error(self.status, self.word, self.text, self.headers, **self.more)
 
@@ -58,11 +57,11 @@ class Nothing:
 async def find(
     segments: tuple[str, str, str, str | None], queue_status: QueueStatus | None, source_of: SourceOf | None
 ) -> Archived | PlayableSource | Nothing:
-    """By a URL's segments. The database's connection is given back before this returns."""
+    """By a URL's segments. No connection to the database is held when this returns: a viewer stays for hours."""
     key = parse_key(*segments)
     if key is None:
         return _not_archived(None, None)
-    found = await sync_to_async(_look_up)(key, queue_status)
+    found = await in_request_database(lambda: _look_up(key, queue_status))
     if not isinstance(found, Nothing) or found.cancelled or source_of is None:
         return found
     source = await source_of(key)
@@ -76,15 +75,10 @@ def no_copy() -> Nothing:
 
 
 def _look_up(key: VideoKey, queue_status: QueueStatus | None) -> Archived | Nothing:
-    try:
-        video = VideoStore.objects.select_related("stored_file").filter(**filter_by(key)).first()
-        if video is None:
-            return _not_archived(key, queue_status(key) if queue_status else None)
-        return _archived(key, video)
-    finally:
-        # A viewer stays for hours; the database's connection must not wait for the end of the response.
-        if not connection.in_atomic_block:
-            connection.close()
+    video = VideoStore.objects.select_related("stored_file").filter(**filter_by(key)).first()
+    if video is None:
+        return _not_archived(key, queue_status(key) if queue_status else None)
+    return _archived(key, video)
 
 
 def _archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
@@ -106,7 +100,7 @@ def _archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
 def _not_archived(key: VideoKey | None, status: str | None) -> Nothing:
     if key and status in {None, "failed", "cancelled"} and (grave := tombstone_of(key)):
         text = "This video was deleted. Asking for it anew archives it again."
-        more = {"deleted": True, "deleted_at": grave.deleted_at, "queued": False, "status": status}
+        more = {"deleted": True, "deleted_at": grave.deleted_at.isoformat(), "queued": False, "status": status}
         return Nothing(410, "deleted", text, more=more)
     if status is None:
         text = "This video is not archived, and nobody has asked for it."

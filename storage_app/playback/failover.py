@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -22,9 +23,14 @@ OPENING_SECONDS = 10.0
 """In which a copy has to send its first bytes, when there is no other."""
 READING_SECONDS = 30.0
 """In which it has to send some more, when there is no other."""
+PAUSED_SECONDS = 5.0
+"""After a viewer has taken nothing for so long, it is no failure of a copy when its account has hung up."""
 WORTH = 64 * 1024
 """Bytes after which a copy that broke off before has made up for it."""
 _BEFORE_ANOTHER_TRY = 0.3
+
+
+logger = logging.getLogger(__name__)
 
 
 def _nobody(_copy: Copy) -> None:
@@ -60,6 +66,7 @@ class CopyReader:
         self._first: Piece = b""
         self._gained = 0
         self._silent = False
+        self._came = 0.0
         self._meter = Meter()
         self._rescue: asyncio.Task[_Opened] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -127,14 +134,21 @@ class CopyReader:
             piece = await now.source.read()
         except (OSError, StorageError) as error:
             if not self.closed:
-                self._failed(now.number, silent(SILENT_SECONDS) if self._silent else error)
-                self._let_go()
+                self._broke_off(now, error, began - self._came)
             return b""
         finally:
             timer.cancel()
+            self._came = time.monotonic()
         self._drop_rescue()
         self._count(now.number, piece, time.monotonic() - began)
         return piece
+
+    def _broke_off(self, now: _Opened, error: Exception, paused: float) -> None:
+        if paused > PAUSED_SECONDS and not self._silent:
+            logger.info("%s hung up on a viewer who paused; it is opened again.", self._turns.copies[now.number])
+        else:
+            self._failed(now.number, silent(SILENT_SECONDS) if self._silent else error)
+        self._let_go()
 
     def _count(self, number: int, piece: Piece, seconds: float) -> None:
         length = len(piece) if isinstance(piece, bytes) else piece.length
@@ -230,6 +244,7 @@ class CopyReader:
     def _take(self, opened: _Opened) -> Piece:
         """Go on with this one, whose first piece is returned."""
         self._now, self._silent, self._gained = replace(opened, piece=b""), False, 0
+        self._came = time.monotonic()
         self._count(opened.number, opened.piece, opened.seconds)
         if self.closed:
             self._let_go()

@@ -36,7 +36,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 class RemoteCopy:
     """A copy on an account elsewhere. `connect` makes the backend, which is only done when a URL is needed; `account`
     changes with everything that leads to the account, its credentials included. `endpoint` is empty for the service's
-    own."""
+    own, and `etag` the account's mark of the content, as far as it is known."""
 
     name: str
     index: int
@@ -49,6 +49,7 @@ class RemoteCopy:
     replica: UUID
     account: Hashable = field(repr=False)
     patience: float
+    etag: str = ""
 
     def __str__(self) -> str:
         return self.name
@@ -74,7 +75,7 @@ class RemoteCopy:
                 link = await self.link()
                 upstream = await self._fetch(link, wanted)
             skip = _check(upstream, wanted, size)
-            await self._confirm(size, upstream.headers.get("x-amz-meta-sha256") or link.sha256)
+            await self._confirm(size, self._sha256(upstream, link))
         except BaseException:
             upstream.abort()
             raise
@@ -101,6 +102,13 @@ class RemoteCopy:
             return await fetcher_for(OPERATORS_OWN, trusted=True).open(link.url, headers, follow=not link.headers)
         except FetchError as error:
             raise _unavailable("The account can't be reached", error) from None
+
+    def _sha256(self, upstream: Upstream, link: SignedUrl) -> str | None:
+        """Of what the answer brings, if it tells: by its hash, or by the mark that the copy was confirmed with."""
+        told = upstream.headers.get("x-amz-meta-sha256") or link.sha256
+        if told is None and self.etag and upstream.headers.get("ETag", "").strip('"') == self.etag:
+            return self.sha256
+        return told
 
     async def _confirm(self, size: int, sha256: str | None) -> None:
         if sha256 is not None and sha256 != self.sha256:

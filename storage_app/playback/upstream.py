@@ -25,6 +25,7 @@ from storage_app.playback.cors import CORS, HARMLESS, failure, without_body
 from storage_app.playback.playlists import SNIFFED, PlaylistTooLarge, ends, is_playlist, rewrite
 from storage_app.playback.signing import Signer
 from storage_app.playback.upstream_headers import Sent, Unusable
+from storage_app.playback.upstream_nginx import left_to_nginx
 
 MAX_PLAYLIST = 8 * 1024 * 1024
 _REWRITTEN_HERE = 64 * 1024  # what is larger is rewritten in a thread: others' bytes shall not wait for it
@@ -89,6 +90,10 @@ class Asked:
 
 
 async def _get(asked: Asked) -> HttpResponseBase:
+    if asked.lasting and (
+        answer := await left_to_nginx(asked.request, asked.target, asked.sent, policy(), _kept(lasting=True))
+    ):
+        return answer
     upstream = await asked.open(asked.sent.headers)
     try:
         if (refusal := _refusal(upstream, asked.sent)) is not None:
@@ -161,7 +166,12 @@ async def _playlist(
         if upstream is not None:
             upstream.abort()
         upstream, head, chunks = await asked.open(), b"", None
-        if (refusal := _refusal(upstream, Sent())) is not None:
+        try:
+            refusal = _refusal(upstream, Sent())
+        except Unusable:
+            upstream.abort()
+            raise
+        if refusal is not None:
             return refusal
     text = await _all(upstream, head, chunks or upstream.chunks())
     body = await _rewritten(text, upstream.url, asked)

@@ -12,7 +12,7 @@ from django.test import AsyncClient, Client
 
 from archive_site.pieces import PiecesResponse
 from storage_app.backends import backend_for
-from storage_app.backends.s3 import Bucket
+from storage_app.backends.s3 import Bucket, S3Backend
 from storage_app.credentials import seal
 from storage_app.models import AccountKind, Replica, Sidecar, SidecarKind, StorageAccount, VideoStore
 from tests.archive import CONTENT, KEY, archive, copy_of, make_account
@@ -114,6 +114,23 @@ def test_seeking_asks_an_account_for_the_bytes_alone(
     before = len(s3_faults.requests)
     body(get(Range="bytes=500000-500009"))
     assert [request.operation for request in s3_faults.requests[before:]] == ["GetObject"]
+
+
+@pytest.mark.parametrize(("changed", "asked"), [(False, ["GetObject"]), (True, ["GetObject", "HeadObject"])])
+def test_an_object_without_its_hash_is_known_by_its_mark_or_else_asked_about(
+    s3_account: StorageAccount, s3_faults: S3Faults, desk: Desk, changed: bool, asked: list[str]
+) -> None:
+    file = store(desk, s3_account).stored_file
+    assert file is not None
+    backend = backend_for(s3_account)
+    assert isinstance(backend, S3Backend)
+    key = f"{file.repo}/{file.path}"
+    source = {"Bucket": s3_account.bucket, "Key": key}
+    backend.client.call("copy_object", Key=key, CopySource=source, MetadataDirective="REPLACE", Metadata={})
+    Replica.objects.update(etag="another" if changed else backend.objects.head(key)["ETag"])
+    before = len(s3_faults.requests)
+    assert body(get(Range="bytes=7-9")) == CONTENT[7:10]
+    assert [request.operation for request in s3_faults.requests[before:]] == asked
 
 
 @pytest.mark.parametrize("after", [0, 1, 700_000])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,10 @@ import pytest
 import requests
 from django.db import connections
 
-from storage_app.backends import backend_for
-from storage_app.backends.s3 import Bucket
-from storage_app.credentials import seal
-from storage_app.models import AccountKind, Replica, StorageAccount, StorageTask, VideoStore
-from tests.archive import KEY, archive, copy_of, make_account
+from archive_site.database_threads import THREADS
+from storage_app.models import StorageAccount, StorageTask
+from tests.api.stream_stage import SIZE, URL, bucket_account, content, desk, repositories, store
+from tests.archive import copy_of, make_account
 from tests.servers.hub import Cut as HubCut
 from tests.servers.hub import Hub
 from tests.servers.hub import Stall as HubStall
@@ -27,15 +26,9 @@ from tests.servers.s3_faults import Cut, Refuse, S3Faults, Stall
 from tests.servers.site import Site
 from tests.storage.cases import Desk
 
+__all__ = ["bucket_account", "content", "desk", "repositories"]
 pytestmark = pytest.mark.django_db(transaction=True)
-SIZE = 100_000_000
 HALF = SIZE // 2 + 12_345
-URL = "/stream/55825/1/animasu/720p"
-
-
-@pytest.fixture(scope="session")
-def content() -> bytes:
-    return random.Random(6).randbytes(SIZE)
 
 
 @dataclass
@@ -62,50 +55,6 @@ def watch(url: str, at: int = SIZE, then: Callable[[], object] = lambda: None) -
             if size >= at and waiting:
                 waiting.pop()()
         return Watched(digest.hexdigest(), size, pause, dict(answer.headers))
-
-
-@pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    (tmp_path / "desk").mkdir()
-    return Desk(tmp_path / "desk")
-
-
-@pytest.fixture
-def bucket_account(transactional_db: None, s3_bucket: Bucket) -> StorageAccount:
-    return StorageAccount.objects.create(
-        index=7, kind=AccountKind.S3, username="s3", endpoint=s3_bucket.endpoint, bucket=s3_bucket.bucket,
-        access_key=s3_bucket.access_key, secret=seal(s3_bucket.secret_key),
-    )  # fmt: skip
-
-
-@pytest.fixture
-def repositories(transactional_db: None, hub: Hub) -> list[StorageAccount]:
-    return [
-        StorageAccount.objects.create(
-            index=index, kind=AccountKind.HUGGINGFACE, username=name, endpoint=hub.endpoint,
-            secret=seal(hub.add_user(name).token),
-        )
-        for index, name in ((8, "ann"), (9, "ben"))
-    ]  # fmt: skip
-
-
-def store(desk: Desk, content: bytes, *accounts: StorageAccount) -> VideoStore:
-    """The video on these accounts, the first of which is its primary."""
-    video = archive(KEY, [account for account in accounts if account.kind == AccountKind.LOCAL], content)
-    file = video.stored_file
-    assert file is not None
-    for account in accounts:
-        if account.kind != AccountKind.LOCAL:
-            backend_for(account).put([desk.file(content, file.path, file.repo)], lambda _: None)
-            Replica.objects.create(stored_file=file, account=account)
-    VideoStore.objects.update(hf_account=accounts[0].index)
-    return video
-
-
-@pytest.fixture
-def site(transactional_db: None, tmp_path: Path) -> Iterator[Site]:
-    with Site(tmp_path / "site") as running:
-        yield running
 
 
 def check_for(account: int) -> bool:
@@ -189,14 +138,18 @@ def upstreams(site: Site, port: int) -> int:
     return sum(one.raddr.port == port and one.status == psutil.CONN_ESTABLISHED for one in found)
 
 
-def test_a_stalled_viewer_holds_no_connection_to_the_database(
+def test_stalled_viewers_hold_no_connection_to_the_database(
     site: Site, bucket_account: StorageAccount, desk: Desk, content: bytes
 ) -> None:
     store(desk, content, bucket_account)
-    with requests.get(site.url(URL), stream=True, timeout=60) as answer:
-        assert answer.raw.read(1000) == content[:1000]
+    with ExitStack() as viewers:
+        for _ in range(3 * THREADS):
+            answer = viewers.enter_context(requests.get(site.url(URL), stream=True, timeout=60))
+            assert answer.raw.read(1000) == content[:1000]
         with connections["default"].cursor() as cursor:
             cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT count(*), count(*) FILTER (WHERE state <> 'idle') FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
             )
-            assert cursor.fetchone() == (0,)
+            kept, busy = cursor.fetchall()[0]
+    assert (kept <= THREADS, busy) == (True, 0)

@@ -168,6 +168,20 @@ def test_an_account_that_is_only_slow_is_read_on_when_no_other_copy_can_be_had(
     assert s3_faults.count("GetObject") == before + 1
 
 
+def test_an_account_that_hangs_up_on_a_viewer_who_paused_has_not_failed(
+    s3_account: StorageAccount, hub_account: StorageAccount, s3_faults: S3Faults, desk: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(failover, "PAUSED_SECONDS", -1.0)
+    store(desk, s3_account, hub_account)
+    s3_faults.misbehave("GetObject", Cut(times=1, after=700_000))
+    before = s3_faults.count("GetObject")
+    assert body(get()) == CONTENT
+    assert s3_faults.count("GetObject") == before + 2
+    assert not known.has_failed(copies()[0].key)
+    assert kinds() == ["s3", "huggingface"]
+
+
 @pytest.fixture
 def patient() -> Iterator[None]:
     """Whoever hangs in this process's threads is left to itself afterwards."""

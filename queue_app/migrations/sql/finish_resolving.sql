@@ -6,7 +6,9 @@ CREATE OR REPLACE FUNCTION finish_resolving(
 LANGUAGE plpgsql AS $$
 BEGIN
     DELETE FROM resolved_source WHERE key IN (
-        SELECT key FROM resolved_source WHERE expires_at < now() - interval '7 days' AND key <> p_key
+        SELECT key FROM resolved_source
+        WHERE key <> p_key AND (expires_at < now() - interval '7 days'
+           OR expires_at IS NULL AND lease_expires_at < now() - interval '7 days')
         LIMIT 100 FOR UPDATE SKIP LOCKED
     );
     UPDATE resolved_source
