@@ -9,8 +9,8 @@ from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponseBase
 
 from archive_site.body_limit import Send
-from archive_site.pieces import FileSlice, Piece, PiecesResponse, closing, in_parts
-from archive_site.zero_copy import EXTENSION, FileEnded, NotSendable, ViewerLeft
+from archive_site.pieces import FileSlice, Piece, PiecesResponse, closing, next_part
+from archive_site.zero_copy import EXTENSION, FileEnded, HasToBeRead, ViewerLeft
 
 
 class PieceHandler(ASGIHandler):
@@ -43,25 +43,31 @@ async def _send_pieces(pieces: AsyncIterator[Piece], by_kernel: bool, send: Send
     async for piece in pieces:
         if isinstance(piece, bytes):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        elif not (by_kernel and await _sent_by_kernel(piece, send)):
-            async for part in in_parts(piece):
-                await send({"type": "http.response.body", "body": part, "more_body": True})
+        else:
+            await _send_file(piece, by_kernel, send)
 
 
-async def _sent_by_kernel(piece: FileSlice, send: Send) -> bool:
-    """Send it as a file. False if what is left of it has to be read; raises ViewerLeft."""
+async def _send_file(piece: FileSlice, by_kernel: bool, send: Send) -> None:
+    """By the kernel as far as that has it in memory, the rest by reading it. Raises ViewerLeft."""
+    while not (by_kernel and await _is_done(piece, send)) and (part := await next_part(piece)):
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+        piece.sent += len(part)
+
+
+async def _is_done(piece: FileSlice, send: Send) -> bool:
+    """Send what is in memory. True when that is all, or all that can be had of it."""
     message = {
         "type": EXTENSION,
         "file": piece.file,
-        "offset": piece.start,
-        "count": piece.length,
+        "offset": piece.start + piece.sent,
+        "count": piece.length - piece.sent,
         "more_body": True,
     }
     try:
         await send(message)
     except FileEnded as ended:
-        piece.sent = ended.sent
-        if isinstance(ended, NotSendable):
+        piece.sent += ended.sent
+        if isinstance(ended, HasToBeRead):
             return False
         piece.error = ended.__cause__ if isinstance(ended.__cause__, OSError) else None
     else:

@@ -15,7 +15,7 @@ from django.http import StreamingHttpResponse
 READ_BYTES = 512 * 1024
 
 FILES = ThreadPoolExecutor(256, thread_name_prefix="files")
-"""In which files are read and sent: a disk that hangs holds up only its own viewers. Threads start when needed."""
+"""In which files are read: a disk that hangs holds up only its own viewers. Threads are started when needed."""
 
 
 @dataclass(eq=False)
@@ -25,11 +25,15 @@ class FileSlice:
     Once the next piece is asked for, `sent` tells how many bytes of it the viewer was sent. When they are fewer than
     `length`, the file ended there, or `error` says why it could not be read on: the next piece has to begin at the
     byte `start + sent` of what is played, from another copy.
+
+    With a `patience` of so many seconds, a disk that gives nothing for so long while the viewer waits is such an error
+    (TimeoutError). The viewer who doesn't take what is there is waited for without end.
     """
 
     file: BinaryIO
     start: int
     length: int
+    patience: float | None = None
     sent: int = field(default=0, init=False)
     error: OSError | None = field(default=None, init=False)
 
@@ -87,15 +91,19 @@ async def closing(pieces: AsyncIterator[Piece]) -> AsyncIterator[AsyncIterator[P
 
 
 async def in_parts(piece: FileSlice) -> AsyncIterator[bytes]:
-    """Its bytes, read in threads; counts them in `piece.sent` when they are asked to go on."""
-    loop = asyncio.get_running_loop()
-    while not piece.whole:
-        try:
-            part = await loop.run_in_executor(FILES, piece.read)
-        except OSError as error:
-            piece.error = error
-            return
-        if not part:
-            return
+    """Its bytes; counts them in `piece.sent` when it is asked to go on."""
+    while part := await next_part(piece):
         yield part
         piece.sent += len(part)
+
+
+async def next_part(piece: FileSlice) -> bytes:
+    """What follows the bytes that were sent, read in a thread. Empty when that is all that can be had of it."""
+    if piece.whole:
+        return b""
+    try:
+        async with asyncio.timeout(piece.patience):
+            return await asyncio.get_running_loop().run_in_executor(FILES, piece.read)
+    except OSError as error:
+        piece.error = error
+        return b""

@@ -12,7 +12,7 @@ from gunicorn.asgi.protocol import HIGH_WATER_LIMIT, ASGIProtocol  # type: ignor
 from gunicorn.workers import gasgi  # type: ignore[import-untyped]
 
 from archive_site.body_limit import Application, Message, Receive, Send
-from archive_site.zero_copy import EXTENSION, Transfer, ViewerLeft
+from archive_site.zero_copy import AVAILABLE, EXTENSION, Transfer, ViewerLeft
 
 
 class _Body:
@@ -67,7 +67,7 @@ class Protocol(ASGIProtocol):  # type: ignore[misc]
 
     def _build_http_scope(self, request: Any, sockname: Any, peername: Any) -> dict[str, Any]:
         scope: dict[str, Any] = super()._build_http_scope(request, sockname, peername)
-        if not (self._is_ssl or self._uses_uwsgi or request.method == "HEAD"):
+        if AVAILABLE and not (self._is_ssl or self._uses_uwsgi or request.method == "HEAD"):
             scope["extensions"] = {**scope.get("extensions", {}), EXTENSION: {}}
         return scope
 

@@ -86,6 +86,7 @@ class Rewriting {
   #handedOn;
   /** What a link is up to its name, for each text in front of names; null where URLs aren't signed by directory. */
   #before = new Map();
+  #query = ["", ""];
   /** Links of single URLs, for the line that is being rewritten. */
   #links = new Map();
   /** Signing is asynchronous, the rest is not: what has to be done before this line can be rewritten (again). */
@@ -191,9 +192,15 @@ class Rewriting {
     if (parts !== null) {
       const [, front, name, query] = parts;
       const before = this.#before.get(front) ?? this.#inFront(front);
-      if (before !== null) return before + name + (query === undefined ? "" : percentEncoded(query));
+      if (before !== null) return query === undefined ? before + name : before + name + this.#encoded(query);
     }
     return this.#single(replaced, (url) => this.#signer.child(url));
+  }
+
+  /** Mostly all segments have the same. */
+  #encoded(query) {
+    if (query !== this.#query[0]) this.#query = [query, percentEncoded(query)];
+    return this.#query[1];
   }
 
   #single(reference, sign) {

@@ -152,7 +152,9 @@ export function directory(url) {
 /** `text` with everything but RFC 3986's unreserved characters percent-encoded; Python's `quote(text, safe="")`. */
 export function percentEncoded(text) {
   if (!NEEDS_ENCODING.test(text)) return text;
-  return encodeURIComponent(text).replace(ENCODED_OTHERWISE, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
+  const encoded = encodeURIComponent(text);
+  if (encoded.search(ENCODED_OTHERWISE) < 0) return encoded;
+  return encoded.replace(ENCODED_OTHERWISE, (mark) => `%${mark.charCodeAt(0).toString(16).toUpperCase()}`);
 }
 
 /** The key that signs where only HF_FILE_SALT is set: `archive_site/playback_keys.py`. "" without a secret. */

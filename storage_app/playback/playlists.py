@@ -82,6 +82,7 @@ class _Rewriting:
         self._resolver, self._signer = Resolver(base), signer
         self._room = MAX_REWRITTEN
         self._before: dict[str, str | None] = {}
+        self._query = ("", "")
         self._variables = Variables(self._resolver.query, variables)
         self._define(content)
         self._has_variants = _lists_variants(content)
@@ -164,9 +165,15 @@ class _Rewriting:
             front, name, query = named.groups()
             before = self._before[front] if front in self._before else self._in_front(front)
             if before:
-                return before + name + percent_encoded(query) if query else before + name
+                return before + name + self._encoded(query) if query else before + name
         url = self._web_url(reference)
         return url and f"/proxy?{self._signer.child(url)}"
+
+    def _encoded(self, query: str) -> str:
+        """Mostly all segments have the same."""
+        if query != self._query[0]:
+            self._query = (query, percent_encoded(query))
+        return self._query[1]
 
     def _in_front(self, front: str) -> str | None:
         """The link up to the name of what `front` leads to; None when its URLs aren't signed by their directory."""

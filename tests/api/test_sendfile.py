@@ -120,7 +120,7 @@ def test_a_file_that_is_not_in_memory(viewer: HTTPConnection, film: bytes, folde
     with (folder / "film.bin").open("rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 3_000_000, HALF, os.POSIX_FADV_DONTNEED)
-        assert get(viewer, [["film.bin", 0, SIZE]], SIZE) == film
+        assert get(viewer, [["film.bin", 0, SIZE]], SIZE, read=1) == film
 
 
 def test_bytes_and_parts_of_files_keep_their_order(viewer: HTTPConnection, film: bytes) -> None:
@@ -222,12 +222,14 @@ def test_a_disk_that_hangs_holds_up_only_its_viewers(
             pytest.skip(f"no file system of our own: {why}")
         before = state(site)["closed"]
         waiting = mounted.enter_context(closing(HTTPConnection("127.0.0.1", site.port, timeout=120)))
-        waiting.request("GET", path_of([["hanging/film.bin", 0, SIZE]], SIZE))
-        leaving = mounted.enter_context(asking(site, path_of([["hanging/film.bin", HALF, HALF]], HALF)))
+        waiting.request("GET", path_of([["hanging/film.bin", 0, SIZE]], SIZE, read=1))
+        leaving = mounted.enter_context(asking(site, path_of([["hanging/film.bin", HALF, HALF]], HALF, read=1)))
         assert disk.hangs.wait(60)
         assert get(viewer, [["film.bin", 0, SIZE]], SIZE) == film
         leaving.close()
         wait_for(lambda: state(site)["closed"] == before + 2)
+        failing_over: list[Any] = [["hanging/film.bin", 9, SIZE - 9, 0.2], {"else": "film.bin"}]
+        assert get(viewer, failing_over, SIZE - 9, read=1) == film[9:]
         disk.let_go()
         assert waiting.getresponse().read() == film
         wait_for(lambda: state(site)["films"] == 0)

@@ -18,6 +18,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _MNT_DETACH = 2
 _LOOKUP, _FORGET, _GETATTR, _OPEN, _READ, _RELEASE, _FLUSH, _INIT, _INTERRUPT = 1, 2, 3, 14, 15, 18, 25, 26, 36
 _ROOT, _FILE = 1, 2
+_KEEP_CACHE = 2  # else opening waits for those who read
 
 
 class CannotMount(Exception):
@@ -89,7 +90,7 @@ class HangingDisk:
         elif opcode == _GETATTR:
             self._reply(unique, struct.pack("<QII", 3600, 0, 0) + self._attributes(node))
         elif opcode == _OPEN:
-            self._reply(unique, struct.pack("<QII", 1, 0, 0))
+            self._reply(unique, struct.pack("<QII", 1, _KEEP_CACHE, 0))
         elif opcode == _READ:
             _, start, size = struct.unpack_from("<QQI", body)
             self._read(unique, start, size)

@@ -33,10 +33,11 @@ class Unread(FileSlice):
 
 
 async def pieces_of(plan: list[Any], heard: list[Any], kind: type[FileSlice]) -> AsyncIterator[Piece]:
-    """A text is sent as it is, a number as so many bytes, `[name, start, length]` as part of a file.
+    """A text is sent as it is, a number as so many bytes, `[name, start, length, patience]` as part of a file.
 
-    `heard` gets what became of the files.
+    `{"else": name}` is the rest of the part before, from another file. `heard` gets what became of the files.
     """
+    part: FileSlice | None = None
     for step in plan:
         if isinstance(step, int):
             yield b"|" * step
@@ -44,15 +45,19 @@ async def pieces_of(plan: list[Any], heard: list[Any], kind: type[FileSlice]) ->
         if isinstance(step, str):
             yield step.encode()
             continue
-        name, start, length = step
+        name, *which = step if part is None or isinstance(step, list) else _rest(part, step)
         with (FOLDER / name).open("rb") as file:
-            part = kind(file, start, length)
+            part = kind(file, *which)
             files_open.append(part)
             try:
                 yield part
             finally:
                 files_open.remove(part)
-            heard.append([part.sent, part.error and part.error.errno])
+            heard.append([part.sent, part.error and (part.error.errno or type(part.error).__name__)])
+
+
+def _rest(part: FileSlice, step: dict[str, str]) -> list[Any]:
+    return [step["else"], part.start + part.sent, part.length - part.sent]
 
 
 async def play(request: HttpRequest) -> HttpResponseBase:
