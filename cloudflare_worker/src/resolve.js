@@ -8,6 +8,7 @@ const ALL_NOT_OF_URLS = /[^!#-;=?-Z[\]_a-z~]+/g;
 const WEB = /^(https?):([/\\]*)/i;
 const SLASHES = /^[/\\]{2,}/;
 const PARTS = /^(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#([^]*))?$/;
+const ENCODED_NOT_ASCII = /(?:%[89A-Fa-f][0-9A-Fa-f])+/g;
 const MAYBE_DOTS = /(?:^|\/)(?:\.|%2e)/i;
 const DOT = new Set([".", "%2e"]);
 const DOUBLE_DOT = new Set(["..", ".%2e", "%2e.", "%2e%2e"]);
@@ -85,7 +86,22 @@ function clean(url) {
 
 function split(url) {
   const [, scheme, authority, path, query, fragment] = PARTS.exec(url);
-  return { scheme: scheme?.toLowerCase(), authority, path, query, fragment };
+  return { scheme: scheme?.toLowerCase(), authority: authority && withHost(authority), path, query, fragment };
+}
+
+/** Hosts are left to IDNA: what isn't ASCII in them is not percent-encoded. */
+function withHost(authority) {
+  if (!authority.includes("%")) return authority;
+  const host = authority.lastIndexOf("@") + 1;
+  return authority.slice(0, host) + authority.slice(host).replace(ENCODED_NOT_ASCII, decoded);
+}
+
+function decoded(bytes) {
+  try {
+    return decodeURIComponent(bytes);
+  } catch {
+    return bytes;
+  }
 }
 
 function text({ scheme, authority, path, query, fragment }) {

@@ -2,15 +2,15 @@
 
 Python's `urljoin` and the browsers' `URL` differ, and what is signed has to be what is fetched. Beyond the RFC it does
 what players do: white space around a reference and tabs in it don't count, characters that no URL may have are
-percent-encoded (as UTF-8), `%2e` is a dot, and `http:x`, `https:/x` and `///x` are read as browsers read them.
-The Worker's form is `cloudflare_worker/src/resolve.js`.
+percent-encoded (as UTF-8; in a host they are left to IDNA), `%2e` is a dot, and `http:x`, `https:/x` and `///x` are
+read as browsers read them. The Worker's form is `cloudflare_worker/src/resolve.js`.
 """
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 _AROUND = "".join(map(chr, range(0x21)))
 _BREAKS = re.compile(r"[\t\n\r]+")
@@ -18,6 +18,7 @@ _NOT_OF_URLS = re.compile(r"[^!#-;=?-Z\[\]_a-z~]+")
 _WEB = re.compile(r"(https?):([/\\]*)", re.IGNORECASE | re.ASCII)
 _SLASHES = re.compile(r"[/\\]{2,}")
 _PARTS = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
+_NOT_ASCII = re.compile(r"(?:%[89A-Fa-f][0-9A-Fa-f])+")
 _MAYBE_DOTS = re.compile(r"(?:^|/)(?:\.|%2e)", re.IGNORECASE)
 _DOT = {".", "%2e"}
 _DOUBLE_DOT = {"..", ".%2e", "%2e.", "%2e%2e"}
@@ -110,7 +111,17 @@ def _split(url: str) -> _Parts:
     if match is None:  # cannot be: every cleaned text fits
         raise ValueError(f"Not a URL: {url!r}")
     scheme, authority, path, query, fragment = match.groups()
+    if authority and "%" in authority:
+        user, at, host = authority.rpartition("@")
+        authority = f"{user}{at}{_NOT_ASCII.sub(_decoded, host)}"
     return _Parts(scheme and scheme.lower(), authority, path, query, fragment)
+
+
+def _decoded(match: re.Match[str]) -> str:
+    try:
+        return unquote(match[0], errors="strict")
+    except UnicodeDecodeError:
+        return match[0]
 
 
 def _without_dots(path: str) -> str:

@@ -64,6 +64,10 @@ SEGMENTS = [
     segment("plain http below https", "http://other.example/s.ts", "http://other.example/s.ts"),
     segment("a scheme in capitals", "HTTPS://Other.Example/S.ts", "https://Other.Example/S.ts"),
     segment("a port", "http://other.example:8080/s.ts", "http://other.example:8080/s.ts"),
+    segment("a host in Japanese", "https://例え.example/第.ts", "https://例え.example/%E7%AC%AC.ts"),
+    segment("a host in encoded Japanese", "//%E4%BE%8B.example/s.ts", "https://例.example/s.ts"),
+    segment("a host that is no UTF-8", "//%E4%BE.example/s.ts", "https://%E4%BE.example/s.ts"),
+    segment("an encoded user of such a host", "//%C3%A9%40@例.example/s.ts", "https://%C3%A9%40@例.example/s.ts"),
     segment("IPv6", "http://[2001:db8::1]:8080/s.ts", "http://[2001:db8::1]:8080/s.ts"),
     segment("user and password", "https://u:p@other.example/s.ts", "https://u:p@other.example/s.ts"),
     segment("only a query", "?part=2", f"{HERE}index.m3u8?part=2"),
@@ -93,6 +97,7 @@ SEGMENTS = [
     segment("a long name", "a" * 3000 + ".ts", HERE + "a" * 3000 + ".ts"),
     segment("a base without a path", "s.ts", "https://cdn.example.com/s.ts", "https://cdn.example.com"),
     segment("a base with slashes in its query", "s.ts", f"{HERE}s.ts", f"{HERE}index.m3u8?next=/a/b/c"),
+    segment("a base in Japanese", "s.ts", "https://例.example/s.ts", "https://例.example"),
     segment("a base with dots", "s.ts", "https://cdn.example.com/s.ts", "https://cdn.example.com/a/../index.m3u8"),
     segment(
         "a base with Unicode", "s.ts", "https://cdn.example.com/%E7%AC%AC/s.ts", "https://cdn.example.com/第/index.m3u8"
