@@ -23,7 +23,8 @@ export function check(url, policy) {
   const { host, port } = hostAndPort(url);
   // What fetches reads URLs by rules of its own (WHATWG's): it must not see another host.
   const spelled = `http://${inUrl(host)}/`;
-  if (!URL.canParse(spelled) || new URL(spelled).hostname !== new URL(url).hostname.replace(/\.+$/, "")) throw refused();
+  const seen = new URL(url).hostname.replace(/\.+$/, "");
+  if (!URL.canParse(spelled) || new URL(spelled).hostname !== seen) throw refused();
   if (policy.allowed.has(`${inUrl(host)}:${port}`)) return;
   if (host === "localhost" || host.endsWith(".localhost") || !isPublic(host)) throw refused();
 }

@@ -7,7 +7,8 @@ const ETAGS = /(?:W\/)?"[^"]*"/g;
 /** 304 or 412 when that is the answer to a GET or HEAD for what has these validators; null when it is the content. */
 export function earlyStatus(headers, etag, lastModified) {
   const [match, noneMatch] = ["If-Match", "If-None-Match"].map((name) => entityTags(headers.get(name) ?? ""));
-  const [unmodified, modified] = ["If-Unmodified-Since", "If-Modified-Since"].map((name) => parseDate(headers.get(name) ?? ""));
+  const unmodified = parseDate(headers.get("If-Unmodified-Since") ?? "");
+  const modified = parseDate(headers.get("If-Modified-Since") ?? "");
   if (match.length > 0 && !match.includes("*") && !match.includes(etag)) return 412;
   if (match.length === 0 && unmodified !== null && lastModified > unmodified) return 412;
   if (noneMatch.length > 0) return noneMatch.includes("*") || noneMatch.map(strong).includes(strong(etag)) ? 304 : null;

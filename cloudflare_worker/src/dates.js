@@ -12,7 +12,8 @@ export function parseDate(text) {
   const parts = FORMS.map((form) => form.exec(text)?.groups).find(Boolean);
   if (!parts) return null;
   const [hour, minute, second] = parts.time.split(":").map(Number);
-  const [year, month, day] = [fullYear(Number(parts.year)), MONTHS.indexOf(parts.month.toLowerCase()), Number(parts.day)];
+  const [year, day] = [fullYear(Number(parts.year)), Number(parts.day)];
+  const month = MONTHS.indexOf(parts.month.toLowerCase());
   const date = new Date(Date.UTC(year, month, day, hour, minute, second));
   const exists = month >= 0 && date.getUTCDate() === day && hour < 24 && minute < 60 && second < 60;
   return exists ? date.getTime() / 1000 : null;

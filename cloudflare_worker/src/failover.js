@@ -5,18 +5,19 @@ import { contentRange, valueOf } from "./headers.js";
 import { ask } from "./upstream.js";
 
 const PIECE = 256 * 1024;
+// So much is waited for from a copy that is quick, before it is passed on: fewer, larger pieces cost less time.
 const AT_ONCE = 128 * 1024;
-/** Bytes that are waited for before they are passed on, from a copy that is quick: fewer, larger pieces cost less. */
 const QUICK_MS = 100;
+// Without a byte, while the viewer waits, after which another copy is taken; and where there is none.
 const SILENT_MS = 1000;
-/** Without a byte, while the viewer waits, after which another copy is taken, if there is one. */
 const PATIENCE_MS = 10_000;
-/** … and without another one. */
+// After so many bytes, copies that broke off before are worth another try.
 const WORTH = 64 * 1024;
-/** Bytes after which copies that broke off before are worth another try. */
-const FAILED_SECONDS = 60;
+const FAILED_MS = 60_000;
 const MOST_KNOWN = 1000;
-const FOR_A_DAY = { "200-299": 86_400, "300-599": -1 };
+
+/** A header by which the archive's own copy is asked for: who gets it back asks itself. */
+export const OF_THE_EDGE = "Reelkeep-Edge";
 
 const failures = new Map();
 
@@ -30,7 +31,9 @@ export async function bytesOf(video, { start, stop }, { again, viewer, exact }) 
   const first = await copies.openNext(start);
   if (!exact || first.body === null) return first.body;
   const { readable, writable } = new FixedLengthStream(stop - start);
-  passOn(copies, first, start, writable).catch((error) => writable.abort(error).catch(() => first.abort()));
+  const writer = writable.getWriter();
+  // What is left of an error by then: the viewer's connection ends without a proper end, or has ended before.
+  passOn(copies, first, start, writer).catch((error) => writer.abort(error).catch(() => {}));
   return readable;
 }
 
@@ -75,19 +78,18 @@ class Copies {
   }
 
   async open(copy, position) {
-    const { size, sha256 } = this.video;
-    const headers = { "Reelkeep-Edge": "1" };
-    if (position > 0 || this.stop < size) headers.Range = `bytes=${position}-${this.stop - 1}`;
-    const cf = { cacheEverything: true, cacheTtlByStatus: FOR_A_DAY, cacheKey: `reelkeep:${sha256}` };
+    const headers = copy.kind === "site" ? { [OF_THE_EDGE]: "1" } : {};
+    if (position > 0 || this.stop < this.video.size) headers.Range = `bytes=${position}-${this.stop - 1}`;
+    const patience = this.more ? SILENT_MS : PATIENCE_MS;
     let upstream = null;
     try {
-      const patience = this.more ? SILENT_MS : PATIENCE_MS;
-      upstream = await ask(copy.url, { viewer: this.viewer, headers, patience, cf });
+      upstream = await ask(copy.url, { viewer: this.viewer, headers, patience, cf: caching(this.video, position) });
       requireRight(upstream, position, this.stop, this.video);
       upstream.copy = copy;
       return upstream;
     } catch (error) {
       upstream?.abort();
+      if (this.viewer.aborted) throw error;
       this.failed(copy, error.message);
       return null;
     }
@@ -107,6 +109,16 @@ class Copies {
   }
 }
 
+/**
+ * How Cloudflare's cache is to treat a request. The bytes of a digest never change, so what is read from the beginning
+ * on may be kept. What begins later is not: the cache would fetch all that comes before first, while a viewer waits.
+ */
+function caching({ sha256 }, position) {
+  if (position > 0) return { cacheTtlByStatus: { "100-599": -1 } };
+  const cacheTtlByStatus = { "200-299": 86_400, "300-599": -1 };
+  return { cacheEverything: true, cacheTtlByStatus, cacheKey: `reelkeep:${sha256}` };
+}
+
 /** Throws an Error unless the answer is these very bytes, of a file of that size. */
 function requireRight(upstream, start, stop, { size, sha256 }) {
   const { headers, status } = upstream;
@@ -121,8 +133,7 @@ function requireRight(upstream, start, stop, { size, sha256 }) {
 }
 
 /** Reads from copy after copy until all bytes are written. Throws a Problem when no copy is left in the middle. */
-async function passOn(copies, first, start, writable) {
-  const writer = writable.getWriter();
+async function passOn(copies, first, start, writer) {
   let [position, upstream] = [start, first];
   const gained = (bytes) => {
     position += bytes;
@@ -212,7 +223,7 @@ function hasNowFailed(copy, why) {
   const host = URL.canParse(copy.url) ? new URL(copy.url).host : "a malformed URL";
   console.warn(`A copy (${copy.kind}, ${host}) is left out: ${why}.`);
   if (failures.size >= MOST_KNOWN) failures.clear();
-  failures.set(nameOf(copy), Date.now() + FAILED_SECONDS * 1000);
+  failures.set(nameOf(copy), Date.now() + FAILED_MS);
 }
 
 function hasFailed(copy) {

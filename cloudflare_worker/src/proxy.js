@@ -3,9 +3,10 @@
 
 import { Problem } from "./errors.js";
 import {
-  aboutBody, contentRange, CORS, HARMLESS, isValidator, PLAYLIST, retryAfter, saysNothing, sizeTold, validators, valueOf,
+  aboutBody, contentRange, CORS, HARMLESS, isValidator, PLAYLIST, retryAfter, saysNothing, sizeTold, validators,
+  valueOf,
 } from "./headers.js";
-import { ends, isPlaylist, rewrite } from "./playlists.js";
+import { ends, isPlaylist, PlaylistTooLarge, rewrite } from "./playlists.js";
 import { oneRange } from "./ranges.js";
 import { keyringOf, policyOf } from "./settings.js";
 import { Signer } from "./signing.js";
@@ -51,7 +52,9 @@ async function get(asked) {
   if (early !== null) return early;
   if (says(asked, upstream)) return playlist(asked, upstream);
   const begun = mayBePlaylist(upstream) ? await firstBytes(upstream) : NOTHING;
-  if (isPlaylist(valueOf(upstream.headers, "Content-Type"), upstream.url, begun)) return playlist(asked, upstream, begun);
+  if (isPlaylist(valueOf(upstream.headers, "Content-Type"), upstream.url, begun)) {
+    return playlist(asked, upstream, begun);
+  }
   return new Response(bodyOf(upstream, begun), { status: upstream.status, headers: answered(upstream, asked, false) });
 }
 
@@ -66,7 +69,8 @@ async function head(asked) {
   }
   const early = withoutBody(upstream, sent);
   if (early !== null) return early;
-  if (says(asked, upstream) || (mayBePlaylist(upstream) && (await beginsAsPlaylist(asked)))) return playlist(asked, null);
+  const isOne = says(asked, upstream) || (mayBePlaylist(upstream) && (await beginsAsPlaylist(asked)));
+  if (isOne) return playlist(asked, null);
   return new Response(null, { headers: answered(upstream, asked, true) });
 }
 
@@ -79,9 +83,8 @@ async function playlist(asked, upstream, begun = NOTHING) {
     const early = withoutBody(upstream, {});
     if (early !== null) return early;
   }
-  const tooLarge = new Problem(502, "playlist_too_large", "The playlist is larger than 8 MiB.");
-  const text = await readAll(upstream, begun, MAX_PLAYLIST, tooLarge);
-  const body = await rewrite(text, upstream.url, asked.signer, asked.variables);
+  const text = await readAll(upstream, begun, MAX_PLAYLIST, tooLarge());
+  const body = await rewritten(asked, text, upstream.url);
   const headers = {
     "Content-Type": PLAYLIST,
     "Content-Length": String(body.byteLength),
@@ -90,6 +93,18 @@ async function playlist(asked, upstream, begun = NOTHING) {
     ...HARMLESS,
   };
   return new Response(asked.request.method === "HEAD" ? null : body, { headers });
+}
+
+async function rewritten({ signer, variables }, text, base) {
+  try {
+    return await rewrite(text, base, signer, variables);
+  } catch (error) {
+    throw error instanceof PlaylistTooLarge ? tooLarge() : error;
+  }
+}
+
+function tooLarge() {
+  return new Problem(502, "playlist_too_large", "The playlist is larger than 8 MiB.");
 }
 
 /** The answer where none of the upstream's body is passed on; null where it is. Throws a Problem. */
@@ -134,7 +149,8 @@ function unusable(upstream, detail) {
 function sentOn(request, conditions) {
   const { headers } = request;
   const names = conditions ? CONDITIONS : [];
-  const sent = Object.fromEntries(names.map((name) => [name, valueOf(headers, name)]).filter(([, value]) => PRINTABLE.test(value)));
+  const given = names.map((name) => [name, valueOf(headers, name)]);
+  const sent = Object.fromEntries(given.filter(([, value]) => PRINTABLE.test(value)));
   const range = request.method === "GET" ? oneRange(valueOf(headers, "Range")) : null;
   if (range !== null) {
     sent.Range = `bytes=${range.first}-${range.last}`;

@@ -22,7 +22,7 @@ export function parseRange(header, size) {
   return { start: first, stop: asked.last === "" ? size : Math.min(Number(asked.last) + 1, size) };
 }
 
-/** The digits `{first, last}` ("" where there are none) of a header that asks for exactly one range; null for others. */
+/** The digits `{first, last}` ("" for none) of a header that asks for exactly one range; null for others. */
 export function oneRange(header) {
   const match = RANGE.exec(header.trim());
   if (match === null) return null;

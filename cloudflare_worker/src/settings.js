@@ -40,5 +40,6 @@ export function storeOf(env) {
 }
 
 function notSetUp(name) {
-  return new Problem(503, "not_set_up", `This Worker is not set up: ${name} is missing. Its README says how to set it.`);
+  const text = `This Worker is not set up: ${name} is missing. Its README says how to set it.`;
+  return new Problem(503, "not_set_up", text);
 }

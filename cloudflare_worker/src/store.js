@@ -6,10 +6,10 @@ import { storeOf } from "./settings.js";
 import { ask } from "./upstream.js";
 
 const PATIENCE_MS = 15_000;
+// Seconds for which an answer is kept at most, for a video that is deleted shall not play on for long; and before its
+// own end, when it is given up.
 const LONGEST = 300;
-/** Seconds for which an answer is kept at most: a video that is deleted shall not play on for long. */
 const MARGIN = 5;
-/** Seconds before its end that an answer is given up. */
 const MOST_KEPT = 1000;
 const MOST_READ = 1024 * 1024;
 const RELAYED = new Set([404, 410, 503]);
@@ -17,8 +17,8 @@ const RELAYED = new Set([404, 410, 503]);
 const kept = new Map();
 
 /**
- * The archive's answer for the segments of a `/stream/` path, as an object, or a Response to give to the viewer, who is
- * known by an AbortSignal. With `anew` an answer that was kept isn't used. Throws a Problem when the archive can't be asked.
+ * The archive's answer for the segments of a `/stream/` path, as an object, or a Response to give to the viewer (an
+ * AbortSignal). With `anew` an answer that was kept isn't used. Throws a Problem when the archive can't be asked.
  */
 export async function lookUp(env, segments, viewer, anew = false) {
   const store = storeOf(env);

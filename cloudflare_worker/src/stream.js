@@ -1,9 +1,10 @@
-// `/stream/…`: a video by its natural key, before, during and after archiving. `storage_app/api/stream.py` for the Worker.
+// `/stream/…`: a video by its natural key, before, during and after archiving.
+// `storage_app/api/stream.py` for the Worker.
 
 import { earlyStatus } from "./conditions.js";
 import { httpDate } from "./dates.js";
 import { json, Problem } from "./errors.js";
-import { bytesOf } from "./failover.js";
+import { bytesOf, OF_THE_EDGE } from "./failover.js";
 import { CORS, HARMLESS, UNKNOWN } from "./headers.js";
 import { proxied } from "./proxy.js";
 import { parseRange, rangeApplies, Unsatisfiable } from "./ranges.js";
@@ -17,7 +18,7 @@ const CACHE_CONTROL = "public, max-age=300";
 
 /** The answer to `/stream/{mal_id}/{episode}/{provider}[/{resolution}]`. */
 export async function stream(request, env, url, path) {
-  if (request.headers.has("Reelkeep-Edge")) throw inCircles();
+  if (request.headers.has(OF_THE_EDGE)) throw inCircles();
   const segments = segmentsOf(path);
   const found = segments === null ? notArchived() : await lookUp(env, segments, request.signal);
   if (found instanceof Response) return found;
@@ -32,7 +33,8 @@ async function archived(request, env, segments, video) {
   const modified = httpDate(video.last_modified);
   const validators = { ETag: etag, "Last-Modified": modified, "Cache-Control": CACHE_CONTROL };
   const early = earlyStatus(request.headers, etag, video.last_modified);
-  if (early !== null) return new Response(null, { status: early, headers: { ...CORS, ...(early === 304 ? validators : {}) } });
+  if (early === 304) return new Response(null, { status: 304, headers: { ...CORS, ...validators } });
+  if (early === 412) throw new Problem(412, "precondition_failed", "The video is not the one that was asked for.");
   const part = wanted(request, video.size, etag, modified);
   const bytes = part ?? { start: 0, stop: video.size };
   const headers = {

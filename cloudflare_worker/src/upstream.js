@@ -5,9 +5,8 @@ import { Problem } from "./errors.js";
 import { resolve } from "./resolve.js";
 
 const MAX_REDIRECTS = 5;
+// In which an answer's header has to come, and each part of a playlist.
 const PATIENCE_MS = 30_000;
-/** In which an answer's header has to come, and each part of a playlist. */
-
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
 const ALWAYS = { Accept: "*/*", "Accept-Encoding": "identity", "User-Agent": "Reelkeep" };
 

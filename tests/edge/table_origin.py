@@ -27,9 +27,10 @@ class Seen:
 class TableOrigin(RawServer):
     """`play(scripts)` says what each path answers from then on, and forgets what was asked before.
 
-    A script has `status`, `headers`, `body` (or `fill`: so many bytes) and what is odd about it: `ranges` (honours
-    Range), `etag` (honours If-None-Match and If-Range), `head` (a script for HEAD), `cut` (closes after so many bytes
-    of the body), `chunked`, `endless` (neither length nor chunks), `raw` (these very bytes), `closes` (says nothing).
+    A script has `status`, `headers`, `body` (and `lines`: so many empty ones, `fill`: so many bytes of a pattern), and
+    what is odd about it: `ranges` (honours Range), `etag` (honours If-None-Match and If-Range), `head` (a script for
+    HEAD), `cut` (closes after so many bytes of the body), `chunked`, `endless` (neither length nor chunks), `raw`
+    (these very bytes), `closes` (says nothing).
     """
 
     def __init__(self) -> None:
@@ -74,7 +75,8 @@ def _parsed(head: str) -> Seen:
 
 
 def _response(script: Script, seen: Seen) -> tuple[int, list[tuple[str, str]], bytes]:
-    body = b"0123456789" * (script["fill"] // 10) if "fill" in script else str(script.get("body", "")).encode()
+    body = str(script.get("body", "")).encode() + b"\n" * script.get("lines", 0)
+    body += b"0123456789" * (script.get("fill", 0) // 10)
     status, headers = int(script.get("status", 200)), dict(script.get("headers", {}))
     etag = script.get("etag", "")
     if etag:
