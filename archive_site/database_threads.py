@@ -36,7 +36,9 @@ async def in_request_database(work: Callable[[], T]) -> T:
 
 
 def close_connections() -> None:
-    """Close them all; each is opened again when it is needed."""
+    """Close them all, if there are any; each is opened again when it is needed."""
+    if not _threads.cache_info().currsize:
+        return
     together = threading.Barrier(THREADS)
 
     def close() -> None:

@@ -11,16 +11,16 @@ from archive_site.database_threads import close_connections
 from tests.servers.origin import Origin
 
 
-@pytest.fixture
-def kept_connections(transactional_db: None) -> Iterator[None]:
-    """What is in the database for other threads, whose connections end with the test."""
+@pytest.fixture(autouse=True)
+def no_kept_connections() -> Iterator[None]:
+    """What a view's threads have kept open is closed, or the test database couldn't be dropped."""
     yield
     close_connections()
 
 
 @pytest.fixture
-def reachable(kept_connections: None, origin: Origin, settings: Any) -> Origin:
-    """The origin, which may be fetched from."""
+def reachable(transactional_db: None, origin: Origin, settings: Any) -> Origin:
+    """The origin, which may be fetched from. Other threads see what is in the database."""
     settings.FETCH_ALLOW_HOSTS = frozenset({origin.host_port})
     settings.RESOLVE_SECONDS = 20.0
     return origin

@@ -64,6 +64,15 @@ class SourceForm(SourceModelForm):
         return cleaned
 
 
+class SourceRowForm(SourceForm):
+    """The same as a row of a table."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, width in {"provider": 8, "resolution": 5, "label": 16, "url": 32, "position": 4}.items():
+            self.fields[name].widget = forms.TextInput(attrs={"size": width})
+
+
 class WorkForm(WorkModelForm):
     """A work, and lines to add to its sources."""
 

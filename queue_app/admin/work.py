@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from archive_site.admin_parts import NOTHING, PlainAdmin, age, pill, shortened
 from archive_site.safe_http import display_url
 from queue_app.admin.source_actions import archive_now, archive_works, disable, enable, resolve_now
-from queue_app.admin.source_forms import SourceForm, WorkForm
+from queue_app.admin.source_forms import SourceForm, SourceRowForm, WorkForm
 from queue_app.models import ResolvedSource, VideoQueue, Work, WorkSource
 from queue_app.sources.registering import add_sources
 from storage_app.models import VideoStore
@@ -76,7 +76,7 @@ class WorkSourceAdmin(PlainAdmin[WorkSource]):
     """All sources, those of one work together."""
 
     form = SourceForm
-    list_display = ("video", "label", "state", "resolved", "where", "enabled")
+    list_display = ("video", "way", "state", "resolved", "enabled")
     list_filter = (SourceStateFilter, "enabled")
     search_fields = ("=work__mal_id", "work__title", "provider", "label", "url")
     search_help_text = "The number or title of a work, a provider, a label, or part of a URL."
@@ -149,17 +149,17 @@ class WorkSourceAdmin(PlainAdmin[WorkSource]):
             return "It was not asked for lately."
         return str(source.known["error"] or display_url(source.known["url"]))
 
-    @admin.display(description="URL", ordering="url")
-    def where(self, source: WorkSource) -> SafeString | str:
-        """Without its query."""
-        return shortened(display_url(source.url))
+    @admin.display(description="source", ordering="label")
+    def way(self, source: WorkSource) -> SafeString:
+        """What viewers choose by, and below it the URL without its query."""
+        return format_html("{} <small>{}</small>", source.label, shortened(display_url(source.url), 40))
 
 
 class WorkSourceInline(SourceTable):
     """A work's sources, to edit beside one another."""
 
     model = WorkSource
-    form = SourceForm
+    form = SourceRowForm
     extra = 0
     show_change_link = True
     fields = ("episode", "provider", "resolution", "label", "url", "resolver", "position", "enabled")

@@ -21,7 +21,7 @@ KEY = VideoKey(WORK, EPISODE, "animasu", "720p")
 source_of = async_to_sync(playable_source)
 
 
-def test_nothing_is_known_of_a_video_nobody_asked_for(kept_connections: None) -> None:
+def test_nothing_is_known_of_a_video_nobody_asked_for(transactional_db: None) -> None:
     assert source_of(KEY) is None
 
 

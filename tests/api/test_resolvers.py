@@ -170,7 +170,7 @@ def test_secrets_of_the_url_stay_out_of_the_error(install: Install) -> None:
     assert "hush-hush" not in ResolvedSource.objects.get().error
 
 
-def test_a_resolver_that_is_no_longer_there_says_so(kept_connections: None) -> None:
+def test_a_resolver_that_is_no_longer_there_says_so(transactional_db: None) -> None:
     register({"url": PAGE, "resolver": "example"})
     assert ways()[0]["url_resolved"] is None
     assert "no resolver of this name" in error_of(PAGE)

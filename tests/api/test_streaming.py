@@ -187,7 +187,7 @@ def test_the_archive_takes_over_without_a_change_of_address(reachable: Origin, t
     assert reachable.count("/index.m3u8") == 1
 
 
-def test_an_archived_video_is_told_after_its_source_is_gone(kept_connections: None, tmp_path: Path) -> None:
+def test_an_archived_video_is_told_after_its_source_is_gone(transactional_db: None, tmp_path: Path) -> None:
     archive(KEY, [make_account(tmp_path)])
     [way] = ways()
     stream = f"http://localhost:7860/stream/{WORK}/{EPISODE}/animasu/720p"
@@ -230,7 +230,7 @@ def test_a_source_with_its_own_resolver_is_asked_of_that_one_alone(reachable: Or
         ("1/1.5", 400, "bad_request"),
     ],
 )
-def test_refusals_have_one_shape(kept_connections: None, path: str, status: int, error: str) -> None:
+def test_refusals_have_one_shape(transactional_db: None, path: str, status: int, error: str) -> None:
     answer = Client().get(f"/api/v1/streaming/{path}")
     told = answer.json()
     assert (answer.status_code, told["success"], told["error"]) == (status, False, error)
@@ -238,13 +238,13 @@ def test_refusals_have_one_shape(kept_connections: None, path: str, status: int,
     assert answer["Access-Control-Allow-Origin"] == "*"
 
 
-def test_an_unknown_episode_of_a_known_work_says_so(kept_connections: None) -> None:
+def test_an_unknown_episode_of_a_known_work_says_so(transactional_db: None) -> None:
     register({"url": "https://93.184.216.34/a", "episode": 9})
     answer = Client().get(f"/api/v1/streaming/{WORK}/{EPISODE}")
     assert (answer.status_code, f"episode {EPISODE}" in answer.json()["detail"]) == (404, True)
 
 
-def test_scripts_of_any_site_may_ask(kept_connections: None) -> None:
+def test_scripts_of_any_site_may_ask(transactional_db: None) -> None:
     path = f"/api/v1/streaming/{WORK}/{EPISODE}/"
     preflight = Client().options(path)
     assert (preflight.status_code, preflight["Access-Control-Allow-Methods"]) == (204, "GET, HEAD, OPTIONS")
@@ -263,7 +263,7 @@ def test_a_request_to_what_is_known_takes_one_query(
         assert all(offer.known.fresh for offer in find_offers(WORK, EPISODE))
 
 
-def test_without_the_database_it_says_so(kept_connections: None) -> None:
+def test_without_the_database_it_says_so(transactional_db: None) -> None:
     from archive_site.database_threads import close_connections
 
     kept = dict(connection.settings_dict)
