@@ -111,6 +111,8 @@ async def serve(request: HttpRequest, video: Archived, *, attachment: str = "") 
         **({"Content-Disposition": attachment} if attachment else {}),
     }
     early = get_conditional_response(request, headers["ETag"], video.modified, HttpResponse(headers=headers))
+    if early is not None and early.status_code == 412:
+        return error(412, "precondition_failed", "The video is not the one that was asked for.")
     if early is not None and early.status_code != 200:
         return early
     try:
