@@ -49,10 +49,7 @@ stream = without_middleware(StreamView.as_view(**_PLAYABLE))
 stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(**_PLAYABLE))
 lookup = LookupView.as_view(**_PLAYABLE)
 lookup_as_it_comes = LookupAsItComesView.as_view(**_PLAYABLE)
-<<<<<<< HEAD
 watch = WatchView.as_view(work_title=work_title)
-=======
->>>>>>> bench
 
 urlpatterns = [
     path("", RedirectView.as_view(url="/admin/")),
