@@ -28,6 +28,11 @@ async def in_database(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_threads(), _attempt, work)
 
 
+def in_database_from_thread(work: Callable[[], T]) -> T:
+    """The same for code that isn't on the event loop and must not be in one of these threads itself."""
+    return _threads().submit(_attempt, work).result()
+
+
 async def in_request_database(work: Callable[[], T]) -> T:
     """The same while a server has a request in hand. Else, as for a test's client, it sees the caller's transaction."""
     if SyncToAsync.thread_sensitive_context.get(None) is not None:

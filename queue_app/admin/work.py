@@ -93,8 +93,8 @@ class WorkSourceAdmin(PlainAdmin[WorkSource]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[WorkSource]:
         """With all that the list shows, in one query."""
         told = JSONObject(
-            good=Q(url_resolved__isnull=False), error="error", by="resolver", at="resolved_at", url="url_resolved",
-            fresh=Q(expires_at__gt=Now()),
+            good=Q(url_resolved__isnull=False, error=""), error="error", by="resolver", at="resolved_at",
+            url="url_resolved", fresh=Q(expires_at__gt=Now()),
         )  # fmt: skip
         known = ResolvedSource.objects.filter(key=OuterRef("cache_key"), resolved_at__isnull=False)
         return (

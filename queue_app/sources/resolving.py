@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,9 +19,11 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from archive_site.database_threads import in_database_from_thread
 from archive_site.safe_http import Policy, display_url
 from queue_app.fetching import fetch_policy
 from queue_app.resolvers import Context, asking
+from queue_app.sources.runs import Run, Runs
 from queue_app.sources.wanted import Wanted
 
 GOOD_FOR = timedelta(minutes=20)
@@ -30,11 +31,11 @@ FAILED_FOR = timedelta(minutes=2)
 STALE_FOR = timedelta(hours=2)
 """An old answer does so long for those who come while another one is asking anew."""
 _LEAST = timedelta(seconds=30)
-_THREADS = 16
 _PATIENCE = 3
 """A run may take so many times as long as a viewer waits."""
 _LEASE_MARGIN = 30.0
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = (0.1, 2.0)
+"""While another process is at it: the first pause, and the longest."""
 
 T = TypeVar("T")
 
@@ -61,12 +62,17 @@ async def resolved(wanted: Mapping[Wanted, Known], seconds: float | None = None)
     Where it takes longer, an old answer does, if there is one.
     """
     answers = {one: known.url for one, known in wanted.items()}
-    runs = {one: start(one) for one, known in wanted.items() if not known.good_enough and not _joined_late(one, known)}
+    late = {one for one, known in wanted.items() if known.good_enough or (known.url is not None and one in _runs)}
+    runs = {one: _runs.join(one) for one in wanted if one not in late}
     if not runs:
         return answers
     patience = settings.RESOLVE_SECONDS if seconds is None else seconds
-    await asyncio.wait([asyncio.wrap_future(run) for run in runs.values()], timeout=patience)
-    return answers | {one: run.result() for one, run in runs.items() if run.done()}
+    try:
+        await asyncio.wait([asyncio.wrap_future(run.result) for run in runs.values()], timeout=patience)
+    finally:
+        for run in runs.values():
+            _runs.leave(run)
+    return answers | {one: run.result.result() for one, run in runs.items() if run.result.done()}
 
 
 def start(wanted: Wanted, *, anew: bool = False) -> Future[str | None]:
@@ -74,12 +80,7 @@ def start(wanted: Wanted, *, anew: bool = False) -> Future[str | None]:
 
     It never has an exception. With `anew` an answer that is still good is not good enough.
     """
-    with _lock:
-        run = _runs.get(wanted)
-        if run is None:
-            run = _runs[wanted] = _pool.submit(_run, wanted, anew=anew)
-            run.add_done_callback(lambda _: _forget(wanted))
-    return run
+    return _runs.join(wanted, anew=anew).result
 
 
 def known(wanted: Collection[Wanted]) -> dict[Wanted, Known]:
@@ -94,49 +95,48 @@ SELECT key, CASE WHEN resolved_at > now() - %s THEN url_resolved END,
        coalesce(expires_at > now(), false), coalesce(lease_expires_at > now(), false)
 FROM resolved_source WHERE key = ANY (%s)
 """
-_lock = threading.Lock()
-_runs: dict[Wanted, Future[str | None]] = {}
-_pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")
 
 
-def _joined_late(wanted: Wanted, known: Known) -> bool:
-    """Is this process asking anew already, and is there an old answer meanwhile?"""
-    with _lock:
-        return known.url is not None and wanted in _runs
-
-
-def _forget(wanted: Wanted) -> None:
-    with _lock:
-        _runs.pop(wanted, None)
-
-
-def _run(wanted: Wanted, *, anew: bool) -> str | None:
+def _run(run: Run) -> str | None:
     """Resolves, or waits for another process that does."""
-    seconds = settings.RESOLVE_SECONDS * _PATIENCE
+    wanted, seconds = run.wanted, settings.RESOLVE_SECONDS * _PATIENCE
     deadline = time.monotonic() + seconds
     try:
         while time.monotonic() < deadline:
-            token = _apart(lambda: _claim(wanted, seconds, anew=anew))
+            token = _apart(lambda: _claim(wanted, seconds, anew=run.anew))
             if token is not None:
-                return _resolve(wanted, token, seconds)
-            found = _apart(lambda: known([wanted])[wanted])
+                return _resolve(run, token, seconds)
+            found = _awaited(run, deadline)
             if found.good_enough:
                 return found.url
-            time.sleep(_POLL_SECONDS)
     except Exception:
         # Nobody's response may fail of it.
         logger.exception("A source of %s can't be resolved.", display_url(wanted.url))
     return None
 
 
-def _resolve(wanted: Wanted, token: UUID, seconds: float) -> str | None:
+def _awaited(run: Run, deadline: float) -> Known:
+    """What is known when nobody is at it any more, when an old answer does, or at the deadline."""
+    pause, longest = _POLL_SECONDS
+    while True:
+        found = in_database_from_thread(lambda: known([run.wanted])[run.wanted])
+        left = deadline - time.monotonic()
+        if not found.asking or left <= 0 or (found.good_enough and not run.anew):
+            return found
+        time.sleep(min(pause, left))
+        pause = min(2 * pause, longest)
+
+
+def _resolve(run: Run, token: UUID, seconds: float) -> str | None:
+    """The URL that is good now. Where there is no new one, the old one does for a while, unless it was asked anew."""
+    wanted = run.wanted
     order = [wanted.resolver] if wanted.resolver else settings.RESOLVERS or asking.names()
     outcome = asking.ask(wanted.url, Context(_policy(seconds), wanted.resolution, seconds), order)
     keep = FAILED_FOR if outcome.url is None else GOOD_FOR
     if outcome.seconds is not None:
         keep = max(_LEAST, min(keep, timedelta(seconds=min(outcome.seconds, 86_400))))
-    _apart(lambda: _finish(wanted, token, outcome, keep))
-    return outcome.url
+    old = _apart(lambda: _finish(wanted, token, outcome, keep))
+    return outcome.url or (None if run.anew else old)
 
 
 def _policy(seconds: float) -> Policy:
@@ -153,9 +153,11 @@ def _claim(wanted: Wanted, seconds: float, *, anew: bool) -> UUID | None:
     return token if isinstance(token, UUID) else None
 
 
-def _finish(wanted: Wanted, token: UUID, outcome: asking.Outcome, keep: timedelta) -> None:
+def _finish(wanted: Wanted, token: UUID, outcome: asking.Outcome, keep: timedelta) -> str | None:
+    """Keeps it. The URL that is known now."""
     statement = "SELECT finish_resolving(%s, %s, %s, %s, %s, %s)"
     _rows(statement, wanted.key, token, outcome.url, outcome.resolver, outcome.error, keep)
+    return known([wanted])[wanted].url
 
 
 def _apart(work: Callable[[], T]) -> T:
@@ -171,3 +173,6 @@ def _rows(statement: str, *arguments: Any) -> list[tuple[Any, ...]]:
         cursor.execute(statement, arguments)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
     return rows
+
+
+_runs = Runs(_run)

@@ -13,6 +13,7 @@ import requests
 from django.db import connection
 
 from queue_app.models import JobEvent, ResolvedSource, VideoQueue
+from queue_app.sources.runs import PER_SERVER, THREADS
 from tests.servers.misbehaviour import Slow, Stall
 from tests.servers.origin import Origin
 from tests.servers.site import Site
@@ -22,9 +23,20 @@ PATH = f"/api/v1/streaming/{WORK}/{EPISODE}"
 
 
 @pytest.fixture
-def site(transactional_db: None, origin: Origin, tmp_path: Path) -> Iterator[Site]:
+def dead(tmp_path: Path) -> Iterator[Origin]:
+    """An origin that falls silent."""
+    (tmp_path / "dead").mkdir()
+    with Origin(tmp_path / "dead") as running:
+        running.put("/stuck.m3u8", PLAYLIST)
+        running.misbehave("/stuck.m3u8", Stall(after=1))
+        yield running
+
+
+@pytest.fixture
+def site(transactional_db: None, origin: Origin, dead: Origin, tmp_path: Path) -> Iterator[Site]:
     """Two processes."""
-    with Site(tmp_path / "site", allow=[origin.host_port], WEB_WORKERS="2", RESOLVE_SECONDS="30") as running:
+    allow = [origin.host_port, dead.host_port]
+    with Site(tmp_path / "site", allow=allow, WEB_WORKERS="2", RESOLVE_SECONDS="30") as running:
         yield running
 
 
@@ -45,25 +57,19 @@ def test_viewers_of_all_processes_share_one_resolving_and_one_job(site: Site, or
     assert (VideoQueue.objects.count(), JobEvent.objects.count()) == (1, 1)
 
 
-def test_sources_that_hang_hold_up_nobody_else(site: Site, origin: Origin) -> None:
+def test_sources_that_hang_hold_up_nobody_else(site: Site, origin: Origin, dead: Origin) -> None:
     good = origin.put("/good.m3u8", PLAYLIST)
-    origin.put("/stuck.m3u8", PLAYLIST)
-    origin.misbehave("/stuck.m3u8", Stall(after=1))
-    register(
-        *({"url": f"{origin.url('/stuck.m3u8')}?{n}", "episode": n} for n in range(10, 16)),
-        {"url": good},
-    )
-    with ThreadPoolExecutor(61) as viewers:
-        stuck: list[Future[Any]] = [
-            viewers.submit(ask, site, f"/api/v1/streaming/{WORK}/{10 + n % 6}") for n in range(60)
-        ]
-        _until(lambda: ResolvedSource.objects.filter(lease_token__isnull=False).count() == 6)
+    episodes = range(10, 10 + 3 * THREADS)
+    register(*({"url": f"{dead.url('/stuck.m3u8')}?{n}", "episode": n} for n in episodes), {"url": good})
+    with ThreadPoolExecutor(len(episodes) + 1) as viewers:
+        stuck: list[Future[Any]] = [viewers.submit(ask, site, f"/api/v1/streaming/{WORK}/{n}") for n in episodes]
+        _until(lambda: ResolvedSource.objects.filter(lease_token__isnull=False).count() >= PER_SERVER)
         quick = viewers.submit(ask, site)
         done, _ = wait([quick, *stuck], 60, FIRST_COMPLETED)
         assert quick in done
         assert quick.result()["data"]["animasu"][0]["url_resolved"] == good
-        assert _connections() <= 2 * 4 + 6
-        origin.closing.set()
+        assert _connections() <= 2 * (4 + PER_SERVER)
+        dead.closing.set()
         assert {run.result()["data"]["animasu"][0]["url_resolved"] for run in stuck} == {None}
 
 
