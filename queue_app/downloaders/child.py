@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -71,11 +72,11 @@ def ask(
             _send(process.stdin, request)
             _wait(process, seconds, memory, progress)
         finally:
-            if process.poll() is None:
-                kill_trees([process.pid])
-        found = _parsed(answer)
+            _end(process)
+            reply, said_last = answer.read(), complaints.read()
+        found = _parsed(reply)
         if found is None:
-            said = speakable(complaints.read(), request)
+            said = speakable(said_last, request)
             log.warning("%s ended with status %d: %s", module, process.returncode, said)
             raise ChildFailed("it broke off; the worker's log says more")
         return found
@@ -106,16 +107,32 @@ def _wait(process: subprocess.Popen[bytes], seconds: float, memory: int, progres
     deadline, polls = time.monotonic() + seconds, 0
     while True:
         progress(0, None)
-        try:
-            process.wait(_POLL_SECONDS)
-        except subprocess.TimeoutExpired:
-            polls += 1
-        else:
+        if _has_ended(process, _POLL_SECONDS):
             return
+        polls += 1
         if time.monotonic() > deadline:
             raise ChildFailed(f"it took longer than {seconds:.0f} s")
         if polls % _MEMORY_EVERY == 0 and _memory_of(process.pid) > memory:
             raise ChildFailed(f"it took more than {memory / 1024**2:,.0f} MiB of memory")
+
+
+def _has_ended(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    """Within `seconds`? It isn't reaped: as long as it is a zombie, nobody else gets its number."""
+    deadline = time.monotonic() + seconds
+    while os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(0.02, left))
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """It and all that it has started; if it has ended before, what it has left behind in its session."""
+    started = [one.pid for one in psutil.Process(process.pid).children(recursive=True)]
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kill_trees(started)
 
 
 def _memory_of(pid: int) -> int:
@@ -131,9 +148,9 @@ def _memory_of(pid: int) -> int:
     return total
 
 
-def _parsed(reply: _Drain) -> dict[str, Any] | None:
+def _parsed(reply: bytes) -> dict[str, Any] | None:
     try:
-        found = json.loads(reply.read())
+        found = json.loads(reply)
     except ValueError:
         return None
     return found if isinstance(found, dict) else None
@@ -167,15 +184,29 @@ class _Drain:
     """Empties a pipe in a thread of its own and keeps its last bytes."""
 
     def __init__(self, pipe: IO[bytes], keep: int) -> None:
-        self._pipe, self._keep, self._bytes = pipe, keep, b""
+        self._pipe, self._keep, self._bytes = pipe.fileno(), keep, b""
+        self._ended = self._enough = False
         self._thread = threading.Thread(target=self._drain, name="child-output", daemon=True)
         self._thread.start()
 
     def _drain(self) -> None:
-        for piece in iter(lambda: self._pipe.read1(64 * 1024), b""):  # type: ignore[attr-defined]
-            self._bytes = (self._bytes + piece)[-self._keep :]
+        """To its end; after the program's end only what is there, for others may hold the pipe open for ever."""
+        poll = select.poll()
+        poll.register(self._pipe, select.POLLIN)
+        while not self._enough:
+            ended = self._ended
+            if poll.poll(_POLL_SECONDS * 1000):
+                piece = os.read(self._pipe, 64 * 1024)
+                if not piece:
+                    return
+                self._bytes = (self._bytes + piece)[-self._keep :]
+            elif ended:
+                return
 
     def read(self) -> bytes:
-        """What was kept, after the program's end."""
+        """What was kept, after the program's end. The pipe may be closed then."""
+        self._ended = True
         self._thread.join(5)
+        self._enough = True
+        self._thread.join()
         return self._bytes
