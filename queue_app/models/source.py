@@ -76,7 +76,7 @@ class WorkSource(models.Model):
 
 
 class ResolvedSource(models.Model):
-    """What a URL was last resolved to, for all web processes. Written by claim_resolving and finish_resolving alone."""
+    """What a URL was last resolved to, for all web processes. Written by queue_app.sources.resolving alone."""
 
     key = models.CharField(max_length=64, primary_key=True, help_text="See queue_app.sources.wanted.")
     url = models.TextField(help_text="As it is registered.")

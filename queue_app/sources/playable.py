@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.db import connection
 from archive_site.database_threads import in_request_database
 from queue_app.models import VideoQueue
 from queue_app.sources.offers import enqueue_unknown
-from queue_app.sources.resolving import Known, known, resolved
+from queue_app.sources.resolving import Known, forget, known, resolved
 from queue_app.sources.wanted import Wanted
 from queue_app.states import VideoStatus
 from storage_app.key_rules import filter_by
@@ -24,20 +25,27 @@ ORDER BY position, id
 """
 
 
-async def playable_source(key: VideoKey) -> PlayableSource | None:
+async def playable_source(key: VideoKey, dead: str = "") -> PlayableSource | None:
     """The URL that its job is about, else of a source that is registered for it, as a player can open it.
 
     None when nothing is known of the video, its job was cancelled, or nothing can be resolved within RESOLVE_SECONDS. A
     registered video that has no job yet is enqueued. A video that was deleted has no job that isn't cancelled, unless
-    somebody asked for it anew.
+    somebody asked for it anew. `dead` is a URL that isn't wanted any more.
     """
     status, candidates = await in_request_database(lambda: _candidates(key))
     deadline = time.monotonic() + settings.RESOLVE_SECONDS
     for wanted, answer in candidates.items():
         url = (await resolved({wanted: answer}, max(0.0, deadline - time.monotonic())))[wanted]
-        if url is not None and status is not None:
-            return PlayableSource(url, status)
+        if url is not None and url != dead and status is not None:
+            return PlayableSource(url, status, functools.partial(_instead, key, wanted, url))
     return None
+
+
+async def _instead(key: VideoKey, wanted: Wanted, dead: str) -> str | None:
+    """What the source is resolved to anew, else another one's URL."""
+    await in_request_database(lambda: forget(wanted, dead))
+    source = await playable_source(key, dead)
+    return source.url if source is not None else None
 
 
 def _candidates(key: VideoKey) -> tuple[str | None, dict[Wanted, Known]]:

@@ -90,6 +90,15 @@ def known(wanted: Collection[Wanted]) -> dict[Wanted, Known]:
     return {one: found.get(one.key, Known()) for one in wanted}
 
 
+def forget(wanted: Wanted, dead: str) -> None:
+    """That it was resolved to this URL, which is dead. One that was only just found stays: asking anew won't help."""
+    _rows(_FORGOTTEN, wanted.key, dead, _LEAST)
+
+
+_FORGOTTEN = """
+UPDATE resolved_source SET url_resolved = NULL, expires_at = now()
+WHERE key = %s AND url_resolved = %s AND resolved_at < now() - %s RETURNING key
+"""
 _KNOWN = """
 SELECT key, CASE WHEN resolved_at > now() - %s THEN url_resolved END,
        coalesce(expires_at > now(), false), coalesce(lease_expires_at > now(), false)

@@ -76,7 +76,9 @@ class StreamView(AsyncView):
             return await serve(request, found)
         if isinstance(found, Nothing):
             return found.answer()
-        return await proxied(request, found.url, signer(), lasting=False)
+        # Some sources refuse HEAD alone.
+        instead = found.instead if request.method == "GET" else None
+        return await proxied(request, found.url, signer(), lasting=False, instead=instead)
 
     async def head(
         self, request: HttpRequest, mal_id: str, episode: str, provider: str, resolution: str | None = None

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from storage_app.naming import VideoKey
 
+Instead = Callable[[], Awaitable[str | None]]
+"""Finds another URL in the place of one that is dead; None when there is none."""
+
 
 @dataclass(frozen=True)
 class PlayableSource:
@@ -15,6 +18,8 @@ class PlayableSource:
 
     url: str = field(repr=False)
     status: str
+    instead: Instead | None = field(default=None, repr=False, compare=False)
+    """What to do when the source doesn't give it any more."""
 
 
 SourceOf = Callable[[VideoKey], Awaitable[PlayableSource | None]]

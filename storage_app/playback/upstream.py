@@ -24,6 +24,7 @@ from storage_app.playback.content_types import PLAYLIST, says_nothing
 from storage_app.playback.cors import CORS, HARMLESS, failure, without_body
 from storage_app.playback.playlists import SNIFFED, PlaylistTooLarge, ends, is_playlist, rewrite
 from storage_app.playback.signing import Signer
+from storage_app.playback.source import Instead
 from storage_app.playback.upstream_headers import Sent, Unusable
 from storage_app.playback.upstream_nginx import left_to_nginx
 
@@ -31,6 +32,14 @@ MAX_PLAYLIST = 8 * 1024 * 1024
 _REWRITTEN_HERE = 64 * 1024  # what is larger is rewritten in a thread: others' bytes shall not wait for it
 
 logger = logging.getLogger(__name__)
+
+
+class Gone(Exception):
+    """The upstream doesn't give this; another URL of the same may. `answer` is for the viewer if there is none."""
+
+    def __init__(self, answer: HttpResponse) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 def policy() -> Policy:
@@ -46,16 +55,21 @@ async def proxied(
     variables: str = "",
     extra_query: str = "",
     lasting: bool = True,
+    instead: Instead | None = None,
 ) -> HttpResponseBase:
     """What is at `url`, for GET and HEAD. Never raises for what an upstream does.
 
     Links in a playlist are written by `signer`, with the `variables` that it may import (EXT-X-DEFINE). `extra_query`
     goes to the upstream beside the URL's own query. With `lasting=False` the answer is for a URL of ours that will
-    soon lead elsewhere: validators pass neither way and nobody may keep it.
+    soon lead elsewhere: validators pass neither way and nobody may keep it. Where the upstream has it no more, or not
+    for us, `instead` is asked once for another URL.
     """
     asked = Asked(_target(url, extra_query), request, signer, variables, lasting)
     try:
         return await (_head(asked) if request.method == "HEAD" else _get(asked))
+    except Gone as gone:
+        other = await instead() if instead is not None else None
+        return await proxied(request, other, signer, lasting=lasting) if other is not None else gone.answer
     except Unusable as unusable:
         return failure(502, "upstream_status", str(unusable))
     except FetchError as error:
@@ -208,7 +222,7 @@ async def _all(upstream: Upstream, head: bytes, chunks: AsyncIterator[bytes]) ->
 
 
 def _refusal(upstream: Upstream, sent: Sent) -> HttpResponse | None:
-    """The answer where none of the upstream's body is passed on; None where it is. Raises Unusable."""
+    """The answer where none of the upstream's body is passed on; None where it is. Raises Unusable and Gone."""
     status = upstream.status
     if status in {200, 206}:
         upstream_headers.require_usable(upstream, sent)
@@ -217,7 +231,9 @@ def _refusal(upstream: Upstream, sent: Sent) -> HttpResponse | None:
     if status == 304 and sent.conditional:
         return without_body(304, {**upstream_headers.validators(upstream.headers), **_kept(lasting=True)})
     detail = f"The source answers with status {status}."
-    if status in {404, 410, 416}:
+    if status in {401, 403, 404, 410}:
+        raise Gone(failure(status if status > 403 else 502, "upstream_status", detail))
+    if status == 416:
         return failure(status, "upstream_status", detail, upstream_headers.size_told(upstream))
     if status in {429, 503}:
         return failure(503, "upstream_status", detail, upstream_headers.retry_after(upstream))

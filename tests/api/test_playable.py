@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from asgiref.sync import async_to_sync
+from django.utils.timezone import now
 
-from queue_app.models import VideoQueue, WorkSource
+from queue_app.models import ResolvedSource, VideoQueue, WorkSource
 from queue_app.queue import enqueue_video
 from queue_app.sources import playable_source
 from storage_app.deletion import delete_videos
 from storage_app.naming import VideoKey
 from storage_app.playback.source import PlayableSource
 from tests.archive import archive, make_account
+from tests.servers.misbehaviour import Status
 from tests.servers.origin import Origin
 from tests.sources import EPISODE, PLAYLIST, WORK, register
 
@@ -73,6 +76,40 @@ def test_what_was_deleted_is_not_played(reachable: Origin, tmp_path: Path) -> No
     delete_videos([video.pk], actor="operator", reason="Gone.")
     assert source_of(KEY) is None
     assert not VideoQueue.objects.exists()
+
+
+def instead(source: PlayableSource | None) -> str | None:
+    """What plays instead of it."""
+    assert source is not None
+    assert source.instead is not None
+    return async_to_sync(source.instead)()
+
+
+def test_a_dead_url_is_resolved_anew_else_the_next_source_plays(reachable: Origin) -> None:
+    old, new, other = (reachable.put(f"/{name}.m3u8", PLAYLIST) for name in ("old", "new", "other"))
+    page = reachable.put("/watch.html", b'<video src="/old.m3u8"></video>')
+    register({"url": page}, {"url": other})
+    first = source_of(KEY)
+    assert first == PlayableSource(old, "pending")
+    reachable.put("/watch.html", b'<video src="/new.m3u8"></video>')
+    assert instead(first) == other  # it was found a moment ago: nothing else would be
+    ResolvedSource.objects.update(resolved_at=now() - timedelta(minutes=5))
+    assert instead(first) == new
+    assert instead(first) == new
+    assert source_of(KEY) == PlayableSource(new, "pending")
+
+
+def test_a_dead_url_without_others_is_the_end_of_it(reachable: Origin) -> None:
+    url = reachable.put("/index.m3u8", PLAYLIST)
+    enqueue_video(KEY, url)
+    first = source_of(KEY)
+    reachable.misbehave("/index.m3u8", Status(code=403))
+    ResolvedSource.objects.update(resolved_at=now() - timedelta(minutes=5))
+    assert instead(first) is None
+    asked = reachable.count("/index.m3u8")
+    assert instead(first) is None
+    assert source_of(KEY) is None
+    assert reachable.count("/index.m3u8") == asked
 
 
 def test_what_cant_be_resolved_is_not_played(reachable: Origin) -> None:

@@ -88,6 +88,34 @@ def test_a_source_that_is_gone_says_so(source: str, origin: Origin) -> None:
     assert (answer.status_code, answer.json()["error"]) == (404, "upstream_status")
 
 
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_another_url_plays_where_the_source_is_dead(source: str, origin: Origin, status: int) -> None:
+    origin.misbehave("/dead.mp4", Status(code=status))
+    asked = []
+
+    async def instead() -> str | None:
+        asked.append(status)
+        return others.pop()
+
+    urls_with_source.sources[KEY] = PlayableSource(origin.url("/dead.mp4"), "pending", instead)
+    others: list[str | None] = [None, origin.url("/dead.mp4"), source]
+    assert (get().body, asked) == (SOURCE, [status])
+    expected = status if status in {404, 410} else 502
+    assert [get().status_code, get().status_code] == [expected, expected]
+    assert len(asked) == 3
+    assert origin.count("/dead.mp4") == 4
+
+
+def test_a_source_that_is_only_busy_is_not_given_up(source: str, origin: Origin) -> None:
+    async def instead() -> str | None:
+        raise AssertionError("It was given up.")
+
+    urls_with_source.sources[KEY] = PlayableSource(source, "pending", instead)
+    for status in (416, 429, 500, 503):
+        origin.misbehave("/v.mp4", Status(code=status, times=1))
+        assert get().json()["error"] == "upstream_status"
+
+
 def test_what_was_cancelled_or_deleted_or_is_unknown_plays_from_nowhere(
     source: str, origin: Origin, account: StorageAccount
 ) -> None:
