@@ -11,7 +11,6 @@ from rest_framework.exceptions import ValidationError
 
 from archive_site.address_lists import AddressChecks
 from queue_app.api.serializers import (
-    URL_LENGTH,
     EpisodeField,
     ProviderField,
     ResolutionField,
@@ -23,6 +22,7 @@ from queue_app.models import WorkSource
 from queue_app.resolvers import asking
 from queue_app.sources.registering import key_of
 from storage_app import key_rules
+from storage_app.playback.signing import MAX_URL
 
 SOURCES_MAX = 5000
 TITLE_LENGTH = 500
@@ -33,6 +33,16 @@ def _one_line(value: str) -> None:
     """For titles and labels, which are shown as they are."""
     if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value):
         raise ValidationError("Must not hold control characters or line breaks.")
+
+
+class SourceUrlField(VideoUrlField):
+    """`url`."""
+
+    def to_internal_value(self, data: object) -> str:
+        """A URL that can be signed, so that it can be played through this site."""
+        if isinstance(data, str) and len(data) > MAX_URL:
+            raise ValidationError(f"Must have 1 to {MAX_URL} characters.")
+        return super().to_internal_value(data)
 
 
 class SourceSerializer(serializers.Serializer[WorkSource]):
@@ -50,8 +60,8 @@ class SourceSerializer(serializers.Serializer[WorkSource]):
         validators=[_one_line],
         help_text="What viewers choose by; provider and resolution when it is left out.",
     )
-    url = VideoUrlField(
-        max_length=URL_LENGTH, trim_whitespace=False, help_text="http(s): a page, an HLS playlist or a file."
+    url = SourceUrlField(
+        max_length=MAX_URL, trim_whitespace=False, help_text="http(s): a page, an HLS playlist or a file."
     )
     resolution = ResolutionField(
         required=False,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from queue_app.models import ResolvedSource
@@ -88,6 +89,7 @@ def test_one_that_doesnt_know_the_url_leaves_it_to_the_next(install: Install, re
         ("raise ValueError('broken')", "ValueError: broken"),
         ("raise NoVideo('Ask later.')", "Ask later."),
         ("raise SystemExit(3)", "it broke off"),
+        ("return 'x' * 2**31", "MemoryError"),
         ("import os\nos.kill(os.getpid(), 9)", "it broke off"),
         ("return 'http://10.0.0.1/a.mp4'", "not public"),
         ("return 'http://localhost/a.mp4'", "not public"),
@@ -114,6 +116,16 @@ def test_one_that_hangs_is_killed_and_the_response_is_in_time(install: Install, 
     assert asked_alone() is None
     assert time.monotonic() - before < 20
     _until(lambda: "took longer" in error_of(PAGE))
+
+
+def test_one_that_leaves_a_program_behind_holds_up_nobody(install: Install, tmp_path: Path) -> None:
+    number = tmp_path / "pid"
+    install(
+        "import pathlib, subprocess\nleft = subprocess.Popen(['/bin/sleep', '300'])\n"
+        f"pathlib.Path({str(number)!r}).write_text(str(left.pid))\nreturn 'https://93.184.216.35/a.mp4'"
+    )
+    assert asked_alone() == "https://93.184.216.35/a.mp4"
+    _until(lambda: not psutil.pid_exists(int(number.read_text())))
 
 
 def test_what_comes_too_late_is_there_for_the_next_viewer(install: Install, settings: Any, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from queue_app.models import VideoQueue, Work, WorkSource
+from storage_app.playback.signing import MAX_URL
 from tests.environment import TRIGGER_TOKEN
 from tests.sources import BEARER, WORK
 
@@ -75,9 +76,13 @@ def test_the_order_is_that_of_the_list() -> None:
     assert [source["url"] for source in shown()["sources"]] == [f"{URL}0", URL]
 
 
-def test_a_url_may_be_as_long_as_for_the_queue() -> None:
-    long = f"{URL}?{'x' * 8000}"
-    assert put({**FIRST, "url": long}, {**FIRST, "url": f"{long}y"}).status_code == 201
+def test_a_url_may_be_as_long_as_one_that_can_be_signed() -> None:
+    long = f"{URL}?".ljust(MAX_URL, "x")
+    assert put({**FIRST, "url": long}, {**FIRST, "url": f"{long[:-1]}y"}).status_code == 201
+    for more in (1, 8192):
+        refused = put({**FIRST, "url": long + "x" * more})
+        assert refused.status_code == 400
+        assert f"Must have 1 to {MAX_URL} characters." in refused.content.decode()
 
 
 def test_registering_enqueues_nothing() -> None:
