@@ -27,6 +27,7 @@ from storage_app import key_rules
 SOURCES_MAX = 5000
 TITLE_LENGTH = 500
 LABEL_LENGTH = 100
+TWICE = "This URL stands here twice for the same video."
 
 
 def _one_line(value: str) -> None:
@@ -175,6 +176,6 @@ def _errors_of(sources: Sequence[Mapping[str, Any]], addresses: AddressChecks) -
         if source["url"] in refusals:
             errors[str(place)] = {"url": [refusals[source["url"]]]}
         elif key_of(source) in seen:
-            errors[str(place)] = {"url": ["This URL stands here twice for the same video."]}
+            errors[str(place)] = {"url": [TWICE]}
         seen.add(key_of(source))
     return errors
