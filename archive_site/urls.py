@@ -52,6 +52,11 @@ lookup_as_it_comes = LookupAsItComesView.as_view(**_PLAYABLE)
 watch = WatchView.as_view(work_title=work_title)
 
 urlpatterns = [
+    # First what players ask for all the time: each pattern before it would be tried on each segment of a stream.
+    *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
+    *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
+    *either("proxy", proxy, "proxy"),
+    *either("api/v1/streaming/<str:mal_id>/<str:episode>", StreamingView.as_view(), "streaming"),
     path("", RedirectView.as_view(url="/admin/")),
     path("admin", RedirectView.as_view(url="/admin/")),
     path("admin/", admin.site.urls),
@@ -65,18 +70,14 @@ urlpatterns = [
     *either("api/v1/store/<uuid:video_id>", StoredVideoView.as_view(), "stored-video"),
     *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", lookup, "lookup"),
     *either("api/v1/store/<str:mal_id>/<str:episode>/<str:provider>", lookup_as_it_comes, "lookup-as-it-comes"),
-    *either("api/v1/streaming/<str:mal_id>/<str:episode>", StreamingView.as_view(), "streaming"),
     *either("api/v1/anime/mal/<str:mal_id>", WorkView.as_view(), "work"),
     *either("api/v1/anime/mal/<str:mal_id>/episodes/<str:episode>", EpisodeSourcesView.as_view(), "episode-sources"),
-    *either("stream/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", stream, "stream"),
-    *either("stream/<str:mal_id>/<str:episode>/<str:provider>", stream_as_it_comes, "stream-as-it-comes"),
     *either("watch/<str:mal_id>/<str:episode>/<str:provider>/<str:resolution>", watch, "watch"),
     *either("watch/<str:mal_id>/<str:episode>/<str:provider>", watch, "watch-as-it-comes"),
     path("captions/<uuid:file_id>.vtt", CaptionsView.as_view(), name="captions"),
     path("pictures/<uuid:file_id>", PictureView.as_view(), name="picture"),
     *either("api/videos/<uuid:video_id>/download", DownloadLinkView.as_view(find_job=queued_video), "video-download"),
     *either("download/<uuid:video_id>", DownloadView.as_view(work_title=work_title), "download"),
-    *either("proxy", proxy, "proxy"),
     *either("api/schema", schema, "schema"),
     *either("api/docs", docs, "docs"),
     re_path(r"", NothingHere.as_view()),

@@ -9,17 +9,19 @@ from django.core.exceptions import ValidationError
 from rest_framework.exceptions import ValidationError as Refused
 
 from queue_app.api.serializers import check_video_url
-from queue_app.api.source_serializers import SourceSerializer, WorkRequestSerializer, checked
+from queue_app.api.source_serializers import TWICE, SourceSerializer, WorkRequestSerializer, checked
 from queue_app.models import Work, WorkSource
 from queue_app.resolvers import asking
-from queue_app.sources.registering import default_label
+from queue_app.sources.registering import default_label, key_of
 from storage_app import key_rules
 
 if TYPE_CHECKING:
     SourceModelForm = forms.ModelForm[WorkSource]
     WorkModelForm = forms.ModelForm[Work]
+    InlineForms = forms.BaseInlineFormSet[WorkSource, Work, SourceModelForm]
 else:
     SourceModelForm = WorkModelForm = forms.ModelForm
+    InlineForms = forms.BaseInlineFormSet
 
 _COLUMNS = ("episode", "provider", "resolution", "url", "label")
 
@@ -73,6 +75,23 @@ class SourceRowForm(SourceForm):
             self.fields[name].widget = forms.TextInput(attrs={"size": width})
 
 
+class SourceTableForms(InlineForms):
+    """All rows of the table."""
+
+    def clean(self) -> None:
+        """No two may be the same: the database would refuse the second."""
+        super().clean()
+        seen = set()
+        for row in self.forms:
+            data = row.cleaned_data if row.is_valid() else {}
+            if not data or data.get("DELETE"):
+                continue
+            key = key_of(data)
+            if key in seen:
+                row.add_error("url", TWICE)
+            seen.add(key)
+
+
 class WorkForm(WorkModelForm):
     """A work, and lines to add to its sources."""
 
@@ -83,7 +102,7 @@ class WorkForm(WorkModelForm):
         label="Add sources", required=False, strip=False,
         widget=forms.Textarea(attrs={"rows": 4, "class": "vLargeTextField"}),
         help_text="One on each line: episode | provider | resolution | URL | label. The resolution may be empty, the "
-        "label left out. What is registered already takes the new label.",
+        "label left out. What is registered already takes the new label and stays as it is otherwise.",
     )  # fmt: skip
 
     class Meta:
@@ -104,9 +123,11 @@ class WorkForm(WorkModelForm):
             raise ValidationError(faults)
         rows = [_row(line) for _, line in lines]
         try:
-            self.pasted = checked(WorkRequestSerializer, {"title": "-", "sources": rows})["sources"] if rows else []
+            found = checked(WorkRequestSerializer, {"title": "-", "sources": rows})["sources"] if rows else []
         except Refused as refusal:
             raise ValidationError(_by_line(refusal, [number for number, _ in lines])) from None
+        # What a line can't say isn't said by it.
+        self.pasted = [{name: source[name] for name in _COLUMNS if name in source} for source in found]
         return text
 
 

@@ -17,8 +17,9 @@ from django.utils.safestring import SafeString
 
 from archive_site.admin_parts import NOTHING, PlainAdmin, age, pill, shortened
 from archive_site.safe_http import display_url
-from queue_app.admin.source_actions import archive_now, archive_works, disable, enable, resolve_now
-from queue_app.admin.source_forms import SourceForm, SourceRowForm, WorkForm
+from queue_app.admin.same_video import same_video
+from queue_app.admin.source_actions import archive_now, archive_works, disable, enable, may_enqueue, resolve_now
+from queue_app.admin.source_forms import SourceForm, SourceRowForm, SourceTableForms, WorkForm
 from queue_app.models import ResolvedSource, VideoQueue, Work, WorkSource
 from queue_app.sources.registering import add_sources
 from storage_app.models import VideoStore
@@ -40,14 +41,6 @@ if TYPE_CHECKING:
     SourceTable = admin.TabularInline[WorkSource, Work]
 else:
     SourceTable = admin.TabularInline
-
-
-def same_video(model: type[Any], **more: Any) -> QuerySet[Any]:
-    """Rows with the natural key of the WorkSource outside."""
-    key = {"mal_id": OuterRef("work_id"), "episode": OuterRef("episode"), "provider": OuterRef("provider")}
-    spelled = Coalesce(OuterRef("resolution"), Value(""))
-    found: QuerySet[Any] = model.objects.alias(spelled=Coalesce("resolution", Value("")))
-    return found.filter(spelled=spelled, **key, **more)
 
 
 class SourceStateFilter(SimpleListFilter):
@@ -108,6 +101,10 @@ class WorkSourceAdmin(PlainAdmin[WorkSource]):
             )
         )
 
+    def has_archive_permission(self, request: HttpRequest) -> bool:
+        """For who may enqueue."""
+        return may_enqueue(request)
+
     def get_readonly_fields(self, request: HttpRequest, obj: WorkSource | None = None) -> Any:
         """A source stays with its work."""
         return (*self.readonly_fields, "work") if obj else ()
@@ -160,6 +157,7 @@ class WorkSourceInline(SourceTable):
 
     model = WorkSource
     form = SourceRowForm
+    formset = SourceTableForms
     extra = 0
     show_change_link = True
     fields = ("episode", "provider", "resolution", "label", "url", "resolver", "position", "enabled")
@@ -184,13 +182,25 @@ class WorkAdmin(PlainAdmin[Work]):
         numbers = {"n_sources": Count("sources"), "n_episodes": Count("sources__episode", distinct=True)}
         return super().get_queryset(request).annotate(**numbers)
 
+    def has_archive_permission(self, request: HttpRequest) -> bool:
+        """For who may enqueue."""
+        return may_enqueue(request)
+
     def get_readonly_fields(self, request: HttpRequest, obj: Work | None = None) -> Any:
         """A work keeps its number."""
         return (*self.readonly_fields, "mal_id") if obj else ()
 
     def get_fields(self, request: HttpRequest, obj: Work | None = None) -> Any:
         """Of a new one there is nothing to see."""
-        return self.fields if obj else self.fields[:3]
+        fields = self.fields if obj else self.fields[:3]
+        return fields if _may_paste(request) else [name for name in fields if name != "paste"]
+
+    def get_form(self, request: HttpRequest, obj: Work | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """With lines to add for who may add and change sources: a line may do either."""
+        form = super().get_form(request, obj, change, **kwargs)
+        if not _may_paste(request):
+            form.base_fields.pop("paste", None)
+        return form
 
     def get_inlines(self, request: HttpRequest, obj: Work | None) -> Any:
         """Only so many as fit into a form."""
@@ -227,3 +237,7 @@ class WorkAdmin(PlainAdmin[Work]):
         pairs = [(reverse("streaming", args=[work.pk, number]), number) for number in numbers]
         links = format_html_join(" · ", '<a href="{}">episode {}</a>', pairs)
         return format_html("{} ({} sources)", links, self.sources(work)) if pairs else NOTHING
+
+
+def _may_paste(request: HttpRequest) -> bool:
+    return request.user.has_perms(["queue_app.add_worksource", "queue_app.change_worksource"])

@@ -27,6 +27,7 @@ from storage_app.playback.signing import MAX_URL
 SOURCES_MAX = 5000
 TITLE_LENGTH = 500
 LABEL_LENGTH = 100
+TWICE = "This URL stands here twice for the same video."
 
 
 def _one_line(value: str) -> None:
@@ -109,7 +110,7 @@ class WorkRequestSerializer(serializers.Serializer[dict[str, Any]]):
 
     def validate_sources(self, sources: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Each once, and none at an address that may not be fetched."""
-        errors = _errors_of(sources)
+        errors = _errors_of(sources, self.context["addresses"])
         if errors:
             raise ValidationError(errors)
         return sources
@@ -163,22 +164,28 @@ class NothingSerializer(serializers.Serializer[dict[str, Any]]):
     detail = serializers.CharField(help_text="A sentence for people.")
 
 
-def checked(serializer: type[WorkRequestSerializer], data: object, **context: Any) -> dict[str, Any]:
-    """Valid data. Names are looked up once for all URLs. Raises ValidationError with sentences by field."""
-    given = serializer(data=data, context={"check_url": check_url_form, **context})
+def checked(
+    serializer: type[WorkRequestSerializer], data: object, addresses: AddressChecks | None = None, **context: Any
+) -> dict[str, Any]:
+    """Valid data. Raises ValidationError with sentences by field.
+
+    Names are looked up once for all URLs; with the same `addresses`, once for work after work.
+    """
+    known = addresses or AddressChecks(fetch_policy())
+    given = serializer(data=data, context={"check_url": check_url_form, "addresses": known, **context})
     given.is_valid(raise_exception=True)
     return dict(given.validated_data)
 
 
-def _errors_of(sources: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[str]]]:
+def _errors_of(sources: Sequence[Mapping[str, Any]], addresses: AddressChecks) -> dict[str, dict[str, list[str]]]:
     """What is wrong beside its form with which of them, by field."""
-    refusals = AddressChecks(fetch_policy()).refusals(source["url"] for source in sources)
+    refusals = addresses.refusals(source["url"] for source in sources)
     errors = {}
     seen = set()
     for place, source in enumerate(sources):
         if source["url"] in refusals:
             errors[str(place)] = {"url": [refusals[source["url"]]]}
         elif key_of(source) in seen:
-            errors[str(place)] = {"url": ["This URL stands here twice for the same video."]}
+            errors[str(place)] = {"url": [TWICE]}
         seen.add(key_of(source))
     return errors

@@ -15,7 +15,7 @@ from rest_framework.views import APIView
 
 from archive_site.bearer import ApiToken, HasToken
 from archive_site.json_body import read_object
-from queue_app.api.open_answers import NOT_FOUND, OPEN, PREFLIGHT
+from queue_app.api.open_answers import BAD_REQUEST, NOT_FOUND, OPEN, PREFLIGHT
 from queue_app.api.serializers import RefusedSerializer
 from queue_app.api.source_serializers import (
     ChangesSerializer,
@@ -31,6 +31,8 @@ from queue_app.models import Work
 from queue_app.sources import registering
 from storage_app import key_rules
 
+READING = ("GET", "HEAD")
+WORDS = {400: BAD_REQUEST, 401: "unauthorized", 405: "method_not_allowed", 503: "unavailable"}
 REFUSALS = {400: RefusedSerializer, 401: RefusedSerializer, 413: RefusedSerializer, 503: RefusedSerializer}
 IN_PATH = [OpenApiParameter("mal_id", OpenApiTypes.INT64, OpenApiParameter.PATH)]
 EPISODE_IN_PATH = [*IN_PATH, OpenApiParameter("episode", OpenApiTypes.INT32, OpenApiParameter.PATH)]
@@ -51,7 +53,22 @@ class SourcesView(APIView):
 
     def get_permissions(self) -> list[Any]:
         """Reading is free."""
-        return [] if self.request.method in {"GET", "HEAD", "OPTIONS"} else [HasToken()]
+        return [] if self.request.method in {*READING, "OPTIONS"} else [HasToken()]
+
+    @extend_schema(exclude=True)
+    def options(self, request: HttpRequest, *args: object, **kwargs: object) -> Response:
+        """The CORS preflight."""
+        return Response(status=204, headers={**OPEN, **PREFLIGHT})
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Who reads is refused as by /api/v1/streaming; who registers, field by field."""
+        answer = super().handle_exception(exc)
+        if self.request.method in READING:
+            word = WORDS.get(answer.status_code, "server_error")
+            answer.data = {"success": False, "error": word, "detail": _sentences(answer.data)}
+            for name, value in OPEN.items():
+                answer[name] = value
+        return answer
 
 
 class WorkView(SourcesView):
@@ -62,7 +79,7 @@ class WorkView(SourcesView):
         summary="A work and its sources",
         description="With the token also those that are disabled, and each one's resolver: what PUT takes.",
         parameters=IN_PATH,
-        responses={200: WorkSerializer, 400: RefusedSerializer, 404: NothingSerializer},
+        responses={200: WorkSerializer, **dict.fromkeys((400, 401, 404, 503), NothingSerializer)},
         tags=["sources"],
     )
     def get(self, request: Request, mal_id: str) -> Response:
@@ -108,16 +125,9 @@ class WorkView(SourcesView):
             return Response(status=204)
         return _nothing("This work is not registered.")
 
-    @extend_schema(exclude=True)
-    def options(self, request: HttpRequest, *args: object, **kwargs: object) -> Response:
-        """The CORS preflight."""
-        return Response(status=204, headers={**OPEN, **PREFLIGHT})
-
 
 class EpisodeSourcesView(SourcesView):
     """One episode of a work."""
-
-    authentication_classes = [ApiToken]
 
     @extend_schema(
         operation_id="episode_put",
@@ -161,6 +171,12 @@ def _number(name: str, rule: Callable[[object], int], value: str) -> int:
         return rule(value)
     except ValueError as wrong:
         raise ValidationError({name: [str(wrong)]}) from None
+
+
+def _sentences(told: Any) -> str:
+    if "detail" in told:
+        return str(told["detail"])
+    return " ".join(f"{name}: {sentence}" for name, sentences in told.items() for sentence in sentences)
 
 
 def _done(mal_id: int, changes: registering.Changes) -> Response:

@@ -10,9 +10,11 @@ from django.db import transaction
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.fields import empty
 
+from archive_site.address_lists import AddressChecks
 from archive_site.json_body import parse_json
 from queue_app.api.serializers import WorkIdField
 from queue_app.api.source_serializers import SourceSerializer, WorkRequestSerializer, checked
+from queue_app.fetching import fetch_policy
 from queue_app.sources.registering import Changes, put_sources
 from storage_app import key_rules
 
@@ -64,9 +66,10 @@ def read(content: bytes) -> list[dict[str, Any]]:
     works: list[dict[str, Any]] = []
     faults: list[str] = []
     seen: set[int] = set()
+    addresses = AddressChecks(fetch_policy())
     for place, item in enumerate(value["works"]):
         try:
-            work = checked(ManifestWorkSerializer, item)
+            work = checked(ManifestWorkSerializer, item, addresses)
         except ValidationError as refusal:
             faults += _sentences(refusal.detail, f"works[{place}]")
             continue

@@ -15,6 +15,7 @@ from queue_app.sources.resolving import Known, forget, known, resolved
 from queue_app.sources.wanted import Wanted
 from queue_app.states import VideoStatus
 from storage_app.key_rules import filter_by
+from storage_app.models import VideoStore
 from storage_app.naming import VideoKey
 from storage_app.playback.source import PlayableSource
 
@@ -29,8 +30,9 @@ async def playable_source(key: VideoKey, dead: str = "") -> PlayableSource | Non
     """The URL that its job is about, else of a source that is registered for it, as a player can open it.
 
     None when nothing is known of the video, its job was cancelled, or nothing can be resolved within RESOLVE_SECONDS. A
-    registered video that has no job yet is enqueued. A video that was deleted has no job that isn't cancelled, unless
-    somebody asked for it anew. `dead` is a URL that isn't wanted any more.
+    registered video that has no job yet is enqueued, unless the store has a row of it, which counts as a job that is
+    ready. A video that was deleted has no job that isn't cancelled, unless somebody asked for it anew. `dead` is a URL
+    that isn't wanted any more.
     """
     status, candidates = await in_request_database(lambda: _candidates(key))
     deadline = time.monotonic() + settings.RESOLVE_SECONDS
@@ -56,7 +58,7 @@ def _candidates(key: VideoKey) -> tuple[str | None, dict[Wanted, Known]]:
     job = _job(key)
     if job is None and registered:
         enqueue_unknown(key, registered[0].url)
-        job = _job(key)
+        job = _job(key) or _stored(key)
     if job is None or job[0] == VideoStatus.CANCELLED:
         return None, {}
     by_url = {wanted.url: wanted for wanted in reversed(registered)}
@@ -67,3 +69,9 @@ def _candidates(key: VideoKey) -> tuple[str | None, dict[Wanted, Known]]:
 def _job(key: VideoKey) -> tuple[str, str, str] | None:
     """Its status, its video URL and its page URL."""
     return VideoQueue.objects.filter(**filter_by(key)).values_list("status", "video_url", "page_url").first()
+
+
+def _stored(key: VideoKey) -> tuple[str, str, str] | None:
+    """As of a job that is done, where another program has written the store's row without one."""
+    there = VideoStore.objects.filter(**filter_by(key)).exists()
+    return (VideoStatus.READY, "", "") if there else None

@@ -53,7 +53,10 @@ def put_sources(
 
 
 def add_sources(mal_id: int, sources: Iterable[Mapping[str, Any]]) -> Changes:
-    """Adds these behind what the work's episodes have, or changes those that it has already."""
+    """Adds these behind what the work's episodes have, or changes those that it has already.
+
+    Of the latter a label, a resolver or `enabled` that isn't given stays as it is, and so does the position.
+    """
     with transaction.atomic():
         work, _ = _locked(mal_id, None)
         before = {_key_of(source): source for source in WorkSource.objects.filter(work=work)}
@@ -61,13 +64,16 @@ def add_sources(mal_id: int, sources: Iterable[Mapping[str, Any]]) -> Changes:
         for source in before.values():
             last[source.episode] = max(last.get(source.episode, -1), source.position)
         added, changed = [], []
-        for source in _rows(work, sources):
+        given = list(sources)
+        for source, data in zip(_rows(work, given), given, strict=True):
             known = before.get(_key_of(source))
             if known is None:
                 last[source.episode] = source.position = last.get(source.episode, -1) + 1
                 added.append(source)
             else:
-                source.position = known.position
+                for name in _EDITABLE:
+                    if data.get(name) in {None, ""}:
+                        setattr(source, name, getattr(known, name))
                 changed += [_with_new(known, source)] if _differs(known, source) else []
         WorkSource.objects.bulk_update(changed, _EDITABLE, batch_size=_BATCH)
         WorkSource.objects.bulk_create(added, batch_size=_BATCH)

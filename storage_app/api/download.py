@@ -60,7 +60,7 @@ class DownloadLinkView(APIView):
         operation_id="video_download",
         summary="Get a link to download a video",
         description="The id is that of the job or of the archived video. 409 tells the job's status while the video "
-        "is not ready, 410 that it was deleted.",
+        "is not ready, or that there is no file of it here; 410 that it was deleted.",
         auth=[],
         responses={200: DownloadSerializer, 404: dict, 409: dict, 410: dict},
         tags=["playback"],
@@ -69,6 +69,9 @@ class DownloadLinkView(APIView):
         """The link, signed and expiring."""
         job = self.find_job(video_id) if self.find_job else None
         video = VideoStore.objects.filter(**filter_by(job.key) if job else {"pk": video_id}).first()
+        if video is not None and video.stored_file_id is None:
+            text = "Another program says that it has archived this video; there is no file of it here to download."
+            return _refusal(409, "no_file", text, **({"status": job.status} if job else {}))
         if video is not None:
             url, expires = download_url(video.pk)
             until = datetime.fromtimestamp(expires, UTC).isoformat().replace("+00:00", "Z")

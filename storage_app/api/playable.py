@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.http import HttpResponse
@@ -84,8 +84,8 @@ def _look_up(key: VideoKey, queue_status: QueueStatus | None) -> Archived | Noth
 def archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
     """What `serve` needs of this video."""
     file = video.stored_file
-    if file is None:
-        return no_copy()
+    if file is None:  # another program wrote the row, by CONTRACT §1.1: its source can be played all the same
+        return replace(no_copy(), cancelled=False)
     copies = copies_of(file, primary=video.hf_account)
     return Archived(
         key=key,

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils.timezone import now
 
 from queue_app.admin.work import CACHE_KEY, INLINE_MAX
 from queue_app.models import ResolvedSource, VideoQueue, Work, WorkSource
 from queue_app.sources.wanted import Wanted
+from storage_app.deletion import delete_videos
+from storage_app.models import VideoStore
 from storage_app.naming import VideoKey
 from tests.admin.conftest import messages, text
 from tests.archive import archive, make_account
@@ -89,6 +92,57 @@ def test_sources_are_added_in_the_table(operator: Client) -> None:
 def test_the_table_refuses_what_the_api_refuses(operator: Client, row: dict[str, str], fault: str) -> None:
     assert fault in text(add(operator, **{"sources-TOTAL_FORMS": "1", **in_table(0, **row)}))
     assert not Work.objects.exists()
+
+
+@pytest.mark.parametrize("resolution", ["720p", ""])
+def test_two_equal_rows_of_the_table_are_refused(operator: Client, resolution: str) -> None:
+    rows = {**in_table(0, resolution=resolution), **in_table(1, resolution=resolution, label="Mine")}
+    assert "This URL stands here twice" in text(add(operator, **{"sources-TOTAL_FORMS": "2", **rows}))
+    assert not Work.objects.exists()
+
+
+def test_rows_changed_to_be_equal_are_refused_and_a_deleted_one_is_none(operator: Client) -> None:
+    register({"url": URL}, {"url": URL, "episode": 4})
+    first, second = WorkSource.objects.order_by("episode")
+    table = {**NO_TABLE, "sources-TOTAL_FORMS": "2", "sources-INITIAL_FORMS": "2"}
+    for place, source in enumerate((first, second)):
+        table |= {f"sources-{place}-id": str(source.pk), f"sources-{place}-work": str(WORK)}
+        table |= in_table(place, episode="9")
+    page = f"{WORKS}{WORK}/change/"
+    assert "stands here twice" in text(operator.post(page, {"title": "A title", "paste": "", **table}, follow=True))
+    table["sources-0-DELETE"] = "on"
+    operator.post(page, {"title": "A title", "paste": "", **table}, follow=True)
+    assert list(WorkSource.objects.values_list("pk", "episode")) == [(second.pk, 9)]
+
+
+def test_a_line_changes_of_a_known_source_only_what_it_says(operator: Client) -> None:
+    register({"url": URL, "label": "Mine", "resolver": "direct", "enabled": False}, {"url": URL, "episode": 4})
+    line = f"{EPISODE} | animasu | 720p | {URL}"
+    kept = WorkSource.objects.order_by("episode").values("label", "resolver", "enabled", "position")
+    before = list(kept)
+
+    def paste(line: str) -> list[str]:
+        data = {"title": "A title", "paste": line}
+        return messages(operator.post(f"{WORKS}{WORK}/change/", {**data, **table_of_all()}, follow=True))
+
+    assert "0 sources added, 0 changed." in paste(line)
+    assert "0 sources added, 0 changed." in paste(f"{line} |")
+    assert list(kept.all()) == before
+    assert "0 sources added, 1 changed." in paste(f"{line} | New")
+    assert list(kept.all()) == [{**before[0], "label": "New"}, before[1]]
+
+
+def table_of_all() -> dict[str, str]:
+    """The table as the page sends it when nothing is changed in it."""
+    sources = list(WorkSource.objects.order_by("episode", "position", "id"))
+    table = {**NO_TABLE, "sources-TOTAL_FORMS": str(len(sources)), "sources-INITIAL_FORMS": str(len(sources))}
+    for place, one in enumerate(sources):
+        row = {
+            "id": one.pk, "work": one.work_id, "episode": one.episode, "provider": one.provider, "url": one.url,
+            "resolution": one.resolution or "", "label": one.label, "resolver": one.resolver, "position": one.position,
+        } | ({"enabled": "on"} if one.enabled else {})  # fmt: skip
+        table |= {f"sources-{place}-{name}": str(value) for name, value in row.items()}
+    return table
 
 
 def test_the_same_source_twice_is_refused(operator: Client) -> None:
@@ -187,6 +241,46 @@ def test_who_may_only_look_changes_nothing(viewer: Client) -> None:
     assert viewer.post(f"{WORKS}add/", {}).status_code == 403
 
 
+def allowed(*names: str) -> Client:
+    """Logged in, may do this alone."""
+    user = User.objects.create_user("staff", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=names, content_type__app_label="queue_app"))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def test_who_may_change_works_alone_pastes_no_sources(db: None) -> None:
+    register({"url": URL})
+    staff = allowed("view_work", "change_work")
+    page = f"{WORKS}{WORK}/change/"
+    assert "Add sources" not in text(staff.get(page))
+    line = f"7 | animasu | 720p | {URL}"
+    assert staff.post(page, {"title": "Another", "paste": line}, follow=True).status_code == 200
+    assert (Work.objects.get().title, WorkSource.objects.count()) == ("Another", 1)
+
+
+def test_who_may_also_add_and_change_sources_pastes_them(db: None) -> None:
+    register({"url": URL})
+    staff = allowed("view_work", "change_work", "add_worksource", "change_worksource", "view_worksource")
+    data = {"title": "A title", "paste": f"7 | animasu | 720p | {URL}", **table_of_all()}
+    assert "1 sources added, 0 changed." in messages(staff.post(f"{WORKS}{WORK}/change/", data, follow=True))
+
+
+def test_only_who_may_add_videos_archives(db: None) -> None:
+    register({"url": URL})
+    staff = allowed("view_work", "change_work", "view_worksource", "change_worksource")
+    act(staff, "archive_now")
+    act(staff, "archive_works", WORKS, [WORK])
+    assert not VideoQueue.objects.exists()
+    staff = Client()
+    user = User.objects.get(username="staff")
+    user.user_permissions.add(Permission.objects.get(codename="add_videoqueue"))
+    staff.force_login(user)
+    act(staff, "archive_works", WORKS, [WORK])
+    assert VideoQueue.objects.count() == 1
+
+
 # --- Actions ---
 
 
@@ -209,6 +303,24 @@ def test_archive_now_enqueues_and_revives(operator: Client) -> None:
 def test_a_work_s_episodes_are_archived_together(operator: Client) -> None:
     register({"url": URL}, {"url": URL, "episode": 4}, {"url": URL, "episode": 5, "enabled": False})
     assert messages(act(operator, "archive_works", WORKS, [WORK])) == ["2 videos enqueued."]
+
+
+def test_archiving_a_work_revives_nothing_that_was_ended(operator: Client, tmp_path: Path) -> None:
+    register(*({"url": URL, "episode": n} for n in range(7)))
+    for episode, status in enumerate(("failed", "cancelled", "downloading", "ready")):
+        VideoQueue.objects.create(
+            mal_id=WORK, episode=episode, provider="animasu", resolution="720p", video_url=URL, status=status
+        )
+    archived, deleted = (archive(VideoKey(WORK, n, "animasu", "720p"), []) for n in (4, 5))
+    delete_videos([deleted.pk], actor="operator", reason="Gone.")
+    answer = act(operator, "archive_works", WORKS, [WORK])
+    assert messages(answer)[:2] == [
+        "1 video enqueued.", "3 videos left alone, being enqueued or archived already.",
+    ]  # fmt: skip
+    assert "3 videos left alone: 1 cancelled, 1 deleted, 1 failed." in messages(answer)[2]
+    jobs = VideoQueue.objects.order_by("episode").values_list("episode", "status")
+    assert list(jobs) == [(0, "failed"), (1, "cancelled"), (2, "downloading"), (3, "ready"), (6, "pending")]
+    assert VideoStore.objects.get() == archived
 
 
 def test_sources_are_disabled_and_enabled(operator: Client) -> None:

@@ -95,6 +95,16 @@ def test_a_job_that_is_not_ready_tells_its_status(account: StorageAccount) -> No
     assert (answer.status_code, answer.json()["error"], answer.json()["status"]) == (409, "not_ready", "pending")
 
 
+def test_a_row_of_the_store_without_a_file_gives_no_link(video: VideoStore) -> None:
+    job = enqueue_video(KEY, SOURCE)
+    VideoQueue.objects.update(status="ready")
+    VideoStore.objects.update(stored_file=None)
+    for some_id in (video.pk, job.pk):
+        answer = link(some_id)
+        assert (answer.status_code, answer.json()["error"]) == (409, "no_file")
+        assert "no file of it here" in answer.json()["detail"]
+
+
 def test_a_deleted_video_is_gone(account: StorageAccount, video: VideoStore) -> None:
     url = download_url(video.pk)[0]
     job = enqueue_video(KEY, SOURCE)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from asgiref.sync import async_to_sync
 from django.utils.timezone import now
+from django.db import connection
 
 from queue_app.models import ResolvedSource, VideoQueue, WorkSource
 from queue_app.queue import enqueue_video
@@ -17,11 +18,22 @@ from storage_app.naming import VideoKey
 from storage_app.playback.source import PlayableSource
 from tests.archive import archive, make_account
 from tests.servers.misbehaviour import Status
+from tests.playing import play
 from tests.servers.origin import Origin
 from tests.sources import EPISODE, PLAYLIST, WORK, register
 
 KEY = VideoKey(WORK, EPISODE, "animasu", "720p")
+STREAM = f"/stream/{WORK}/{EPISODE}/animasu/720p"
 source_of = async_to_sync(playable_source)
+
+
+def store_by_contract() -> None:
+    """As another program does, by the contract's function alone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT upsert_video_store(%s, %s, 'animasu', '720p', 'key', 1, 'repo', 'path', 'https://a.example/x', '')",
+            [WORK, EPISODE],
+        )
 
 
 def test_nothing_is_known_of_a_video_nobody_asked_for(transactional_db: None) -> None:
@@ -115,3 +127,33 @@ def test_a_dead_url_without_others_is_the_end_of_it(reachable: Origin) -> None:
 def test_what_cant_be_resolved_is_not_played(reachable: Origin) -> None:
     enqueue_video(KEY, reachable.url("/gone.m3u8"))
     assert source_of(KEY) is None
+
+
+# --- A row of the store that no file stands behind ---
+
+
+def test_a_row_by_the_contract_alone_plays_its_jobs_source(reachable: Origin) -> None:
+    enqueue_video(KEY, reachable.put("/index.m3u8", PLAYLIST))
+    store_by_contract()
+    answer = play(STREAM)
+    assert (answer.status_code, b"#EXTINF" in answer.body) == (200, True)
+
+
+def test_a_row_by_the_contract_alone_plays_a_registered_source_and_enqueues_nothing(reachable: Origin) -> None:
+    register({"url": reachable.put("/index.m3u8", PLAYLIST)})
+    store_by_contract()
+    assert b"#EXTINF" in play(STREAM).body
+    assert not VideoQueue.objects.exists()
+
+
+def test_a_row_by_the_contract_alone_without_a_source_has_no_copy(transactional_db: None) -> None:
+    store_by_contract()
+    answer = play(STREAM)
+    assert (answer.status_code, answer.json()["error"]) == (503, "no_copy")
+
+
+def test_a_row_by_the_contract_alone_whose_job_was_cancelled_has_no_copy(reachable: Origin) -> None:
+    enqueue_video(KEY, reachable.put("/index.m3u8", PLAYLIST))
+    store_by_contract()
+    VideoQueue.objects.update(status="cancelled")
+    assert play(STREAM).status_code == 503

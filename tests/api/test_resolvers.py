@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 import pytest
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 
 from queue_app.models import ResolvedSource
 from queue_app.resolvers import asking, plugin
@@ -173,6 +175,15 @@ def test_the_operator_decides_who_is_asked(install: Install, settings: Any, reac
     register({"url": reachable.put("/index.m3u8", PLAYLIST)})
     assert ways()[0]["url_resolved"] == "https://93.184.216.35/a.mp4"
     assert reachable.count("/index.m3u8") == 0
+
+
+def test_a_name_that_no_resolver_has_is_an_error_at_the_start(install: Install, settings: Any) -> None:
+    install("return None")
+    settings.RESOLVERS = ["example", "direct"]
+    call_command("check")
+    settings.RESOLVERS = ["direct", "yt_dlp"]
+    with pytest.raises(SystemCheckError, match=r"(?s)queue_app\.E001.*'yt_dlp'.*direct, example, yt-dlp"):
+        call_command("check")
 
 
 def test_secrets_of_the_url_stay_out_of_the_error(install: Install) -> None:

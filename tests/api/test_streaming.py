@@ -203,6 +203,7 @@ def test_a_row_of_the_store_without_a_file_is_no_archived_video(reachable: Origi
     video = archive(KEY, [make_account(tmp_path)])
     VideoStore.objects.filter(pk=video.pk).update(stored_file=None)
     assert ways()[0]["url_resolved"] == url
+    assert not VideoQueue.objects.exists()
 
 
 def test_a_worker_in_front_is_what_players_are_led_to(reachable: Origin, settings: Any) -> None:

@@ -150,14 +150,17 @@ def test_only_the_token_registers(path: str, headers: dict[str, str]) -> None:
 
 def test_a_wrong_token_is_no_way_to_read() -> None:
     put(FIRST)
-    assert Client().get(PATH, headers={"Authorization": "Bearer x"}).status_code == 401
+    answer = Client().get(PATH, headers={"Authorization": "Bearer x"})
+    assert (answer.status_code, answer.json()["error"], answer["WWW-Authenticate"]) == (401, "unauthorized", "Bearer")
+    assert answer["Access-Control-Allow-Origin"] == "*"
 
 
 def test_any_site_may_read_but_not_write() -> None:
     put(FIRST)
     assert Client().get(PATH)["Access-Control-Allow-Origin"] == "*"
-    preflight = Client().options(PATH)
-    assert (preflight.status_code, "PUT" in preflight["Access-Control-Allow-Methods"]) == (204, False)
+    for path in (PATH, f"{PATH}/episodes/1", f"{PATH}/episodes/1/"):
+        preflight = Client().options(path)
+        assert (preflight.status_code, preflight["Access-Control-Allow-Methods"]) == (204, "GET, HEAD, OPTIONS")
 
 
 def test_an_unknown_work_is_not_found() -> None:
@@ -168,7 +171,10 @@ def test_an_unknown_work_is_not_found() -> None:
 
 @pytest.mark.parametrize("number", ["x", str(2**63), "-1", "1.0", "1e3"])
 def test_a_number_that_is_none_is_refused(number: str) -> None:
-    assert list(Client().get(f"/api/v1/anime/mal/{number}").json()) == ["mal_id"]
+    answer = Client().get(f"/api/v1/anime/mal/{number}")
+    told = answer.json()
+    assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (400, "*")
+    assert (told["success"], told["error"], told["detail"][:8]) == (False, "bad_request", "mal_id: ")
     assert put(FIRST, path=f"/api/v1/anime/mal/{number}").status_code == 400
 
 

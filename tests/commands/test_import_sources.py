@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,21 @@ def test_works_are_registered_and_again_nothing_changes(tmp_path: Path) -> None:
 def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path: Path) -> None:
     assert "new, 2 sources added" in run(tmp_path, {"works": [WORK]}, "--dry-run")
     assert not Work.objects.exists()
+
+
+def test_a_host_is_looked_up_once_for_all_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def getaddrinfo(host: str, port: int, **_kwargs: Any) -> list[Any]:
+        asked.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
+
+    monkeypatch.setattr("archive_site.addresses.socket.getaddrinfo", getaddrinfo)
+    works = [
+        {"mal_id": n, "title": "A title", "sources": [{**SOURCE, "url": f"https://one.test/{n}"}]} for n in range(50)
+    ]
+    assert "Registered: 50 works." in run(tmp_path, {"works": works})
+    assert asked == ["one.test"]
 
 
 def test_the_documented_example_is_taken(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
--- Enqueues a video that a viewer asked for, unless it has a job already, in whatever state, or was deleted: what somebody
--- ended stays ended until an operator says otherwise. Has it been enqueued? Of any number of callers at once one has.
+-- Enqueues a video that a viewer asked for, unless it has a job already, in whatever state, was deleted, or is in the store:
+-- what somebody ended stays ended until an operator says otherwise. A row of the store may be without a file (by
+-- upsert_video_store alone); it was archived all the same. Has the video been enqueued? Of any number of callers at once
+-- one has.
 CREATE OR REPLACE FUNCTION enqueue_unknown_video(
     p_mal_id bigint,
     p_episode integer,
@@ -17,6 +19,10 @@ BEGIN
         SELECT FROM tombstone t
         WHERE t.mal_id = p_mal_id AND t.episode = p_episode AND t.provider = p_provider
           AND t.resolution IS NOT DISTINCT FROM p_resolution
+    ) OR EXISTS (
+        SELECT FROM video_store v
+        WHERE v.mal_id = p_mal_id AND v.episode = p_episode AND v.provider = p_provider
+          AND v.resolution IS NOT DISTINCT FROM p_resolution
     ) THEN
         RETURN false;
     END IF;
