@@ -8,7 +8,8 @@ from pathlib import PurePosixPath
 from uuid import UUID
 
 from storage_app.models import Sidecar, SidecarKind, StoredFile, VideoStore
-from storage_app.playback.copies import whole
+from storage_app.playback.copies import ANSWER_SECONDS, NoCopyLeft, any_present, whole
+from storage_app.playback.threads import SilentError, in_time
 from storage_app.replicas import copies_of
 
 VTT = "text/vtt"
@@ -77,6 +78,16 @@ def picture_file(file_id: UUID) -> StoredFile | None:
 def content_of(file: StoredFile) -> bytes:
     """The whole file, from any of its copies. Raises NoCopyLeft."""
     return whole(copies_of(file), file.size)
+
+
+def require_copy(file: StoredFile) -> None:
+    """Is there a copy, as far as this host can tell without reading it? Raises NoCopyLeft where there is none."""
+    try:
+        there = in_time(ANSWER_SECONDS, any_present, copies_of(file), file.size)
+    except SilentError:
+        there = False
+    if not there:
+        raise NoCopyLeft
 
 
 def _file(file_id: UUID, *kinds: SidecarKind) -> StoredFile | None:

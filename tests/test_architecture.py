@@ -102,6 +102,13 @@ def test_no_model_waits_for_a_migration() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
+@pytest.mark.django_db
+def test_every_constraint_was_checked_against_all_rows() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT conname FROM pg_constraint WHERE NOT convalidated")
+        assert cursor.fetchall() == []
+
+
 def test_every_management_command_has_a_test() -> None:
     commands = {path.stem for path in MODULES if "commands" in path.parts and path.stem != "__init__"}
     tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py"))

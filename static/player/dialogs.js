@@ -1,6 +1,7 @@
 /** Help, sharing and downloading. */
 
 import { copy } from "./copy.js";
+import { characters } from "./keys.js";
 import { clock } from "./text.js";
 
 const part = (id) => document.getElementById(id);
@@ -8,7 +9,9 @@ const part = (id) => document.getElementById(id);
 /** Shows the keys. */
 export function help() {
   const dialog = part("help-dialog");
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) return;
+  part("characters").checked = characters.on;
+  dialog.showModal();
 }
 
 /** Buttons of the page; the embedded player has none of them but help. `place()` gives the page's path. */
@@ -19,6 +22,9 @@ export function wire(video, place) {
       if (event.target === dialog) dialog.close(); // beside it
     });
   }
+  part("characters").addEventListener("change", (event) => {
+    characters.on = event.target.checked;
+  });
   if (part("share")) wireSharing(video, place);
 }
 

@@ -1,48 +1,54 @@
-/** The keyboard. Whoever types, or works a menu, a dialog or another button, keeps the keys that mean something there. */
+/**
+ * The keyboard. Whoever types, or works a menu, a slider, a dialog or another button, keeps the keys that mean
+ * something there. Keys of one character can be turned off (WCAG 2.1.4): a voice that dictates presses them, too.
+ */
+
+import { taste } from "./memory.js";
 
 const TYPING = 'input:not([type="range"]):not([type="checkbox"]), textarea, select, [contenteditable]';
+const SLIDER = 'input[type="range"]';
 const PRESSED = "button, a, summary, [role=menuitemradio]";
+
+/** Do the keys of one character work? That is the viewer's choice, for all videos. */
+export const characters = {
+  get on() {
+    return taste.get().keys !== false;
+  },
+  set on(wanted) {
+    taste.set({ keys: wanted });
+  },
+};
 
 /** `acts` are the player's deeds by name. */
 export function listen(acts) {
+  const once = new Set([acts.toggle, acts.full, acts.mute, acts.captions, acts.pip, acts.help]);
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     if (event.target.closest(TYPING) || event.target.closest("dialog")) return;
     const act = deed(event, acts);
     if (!act) return;
     event.preventDefault();
-    act();
+    if (!(event.repeat && once.has(act))) act();
   });
 }
 
-function deed(event, acts) {
-  const { key, target } = event;
-  const volume = target.id === "volume";
+function deed({ key, target }, acts) {
   if (key === " ") return target.closest(PRESSED) ? null : acts.toggle;
-  if (/^[0-9]$/.test(key)) return () => acts.tenth(Number(key));
-  switch (key) {
-    case "ArrowLeft":
-      return volume ? null : () => acts.skip(-5);
-    case "ArrowRight":
-      return volume ? null : () => acts.skip(5);
-    case "ArrowUp":
-      return volume ? null : () => acts.louder(0.05);
-    case "ArrowDown":
-      return volume ? null : () => acts.louder(-0.05);
-    case "Home":
-      return target.id === "position" ? () => acts.tenth(0) : null;
-    case "<":
-      return () => acts.faster(-1);
-    case ">":
-      return () => acts.faster(1);
-    case "?":
-      return acts.help;
-    default:
-      return letters(key.toLowerCase(), acts);
-  }
+  if (key.length > 1) return target.closest(SLIDER) ? null : arrows(key, acts);
+  return characters.on ? character(key.toLowerCase(), acts) : null;
 }
 
-function letters(key, acts) {
+function arrows(key, acts) {
+  return {
+    ArrowLeft: () => acts.skip(-5),
+    ArrowRight: () => acts.skip(5),
+    ArrowUp: () => acts.louder(0.05),
+    ArrowDown: () => acts.louder(-0.05),
+  }[key];
+}
+
+function character(key, acts) {
+  if (/^[0-9]$/.test(key)) return () => acts.tenth(Number(key));
   return {
     k: acts.toggle,
     j: () => acts.skip(-10),
@@ -51,5 +57,8 @@ function letters(key, acts) {
     m: acts.mute,
     c: acts.captions,
     p: acts.pip,
+    "<": () => acts.faster(-1),
+    ">": () => acts.faster(1),
+    "?": acts.help,
   }[key];
 }

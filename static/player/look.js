@@ -47,6 +47,11 @@ function unreachable(error) {
 export function problem(status, body, retryAfter) {
   const detail = body.detail || `The server answered with status ${status}.`;
   const wait = /^\d+$/.test(retryAfter || "") ? Math.min(60, Math.max(2, Number(retryAfter))) : null;
+  if (body.error === "upstream_status") {
+    // What an upstream says of its own file is no word on the video: that can still be archived from elsewhere.
+    const next = "It starts here as soon as it can be played.";
+    return { title: "The source can't be played now", detail, next, wait: wait ?? 15 };
+  }
   if (status === 410 && body.error !== "expired") {
     return { title: "This video was deleted", detail, next: "Ask whoever runs this archive for it.", wait: null };
   }

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from storage_app.beside import VTT, captions_file, content_of, picture_file
+from storage_app.beside import VTT, captions_file, content_of, picture_file, require_copy
 from storage_app.models import StoredFile
 from storage_app.playback.copies import NoCopyLeft
 from storage_app.playback.cors import CORS
@@ -50,6 +50,9 @@ class _FileView(APIView):
         if early is not None and early.status_code != 200:
             return early
         try:
+            if request.method == "HEAD":
+                require_copy(file)
+                return HttpResponse(headers={**headers, "Content-Length": str(file.size)})
             return HttpResponse(content_of(file), headers=headers)
         except NoCopyLeft:
             return _refusal(503, "no_copy", f"No copy of these {self.what} can be read now.", {"Retry-After": "30"})

@@ -12,10 +12,12 @@ import pytest
 from django.test import Client
 
 from storage_app.api.captions import MAX_BYTES
-from storage_app.models import Sidecar, SidecarKind, StorageAccount, StoredFile, VideoStore
+from storage_app.credentials import seal
+from storage_app.models import AccountKind, Sidecar, SidecarKind, StorageAccount, StoredFile, VideoStore
 from storage_app.naming import VideoKey
 from tests.archive import KEY, archive, make_account
 from tests.browser.watching import VTT, put_beside
+from tests.servers.origin import Origin
 
 LOWER = VideoKey(KEY.mal_id, KEY.episode, KEY.provider, "480p")
 HIGHER = VideoKey(KEY.mal_id, KEY.episode, KEY.provider, "1080p")
@@ -74,6 +76,14 @@ def test_a_worker_at_the_edge_streams_and_the_policy_lets_it(video: VideoStore, 
     answer = page()
     assert config(answer)["stream"] == f"https://edge.example{KEY.stream_path()}"
     assert "media-src 'self' blob: https://edge.example;" in answer["Content-Security-Policy"]
+
+
+def test_a_worker_below_a_path_streams_and_the_policy_names_its_host_alone(video: VideoStore, settings: Any) -> None:
+    settings.CLOUDFLARE_WORKERS_URL = "https://edge.example:8443/videos"
+    answer = page()
+    assert config(answer)["stream"] == f"https://edge.example:8443/videos{KEY.stream_path()}"
+    assert "media-src 'self' blob: https://edge.example:8443;" in answer["Content-Security-Policy"]
+    assert "connect-src 'self' https://edge.example:8443;" in answer["Content-Security-Policy"]
 
 
 def test_nothing_but_our_own_scripts_may_run_and_nobody_else_may_frame_it(video: VideoStore) -> None:
@@ -138,6 +148,26 @@ def test_captions_have_headers_and_a_preflight(video: VideoStore, account: Stora
     assert (answer.status_code, answer["Content-Length"], answer.content) == (200, str(len(VTT)), b"")
     preflight = Client().options(url)
     assert (preflight.status_code, preflight["Access-Control-Allow-Origin"]) == (204, "*")
+
+
+@pytest.mark.django_db
+def test_for_a_head_nothing_is_read(video: VideoStore, account: StorageAccount, origin: Origin) -> None:
+    file = captions(video, account)
+    bucket = StorageAccount.objects.create(
+        index=7, kind=AccountKind.S3, username="s3", endpoint=origin.base_url, bucket="b", access_key="k",
+        secret=seal("s"),
+    )  # fmt: skip
+    file.replicas.update(account=bucket)
+    answer = Client().head(f"/captions/{file.pk}.vtt")
+    assert (answer.status_code, answer["Content-Length"], answer.content) == (200, str(file.size), b"")
+    assert origin.requests == []
+
+
+def test_a_head_says_when_no_copy_is_there(video: VideoStore, account: StorageAccount) -> None:
+    file = captions(video, account)
+    (Path(account.root) / file.repo / file.path).write_bytes(b"shorter")
+    answer = Client().head(f"/captions/{file.pk}.vtt")
+    assert (answer.status_code, answer["Retry-After"]) == (503, "30")
 
 
 def test_captions_come_from_the_copy_that_is_left(video: VideoStore, account: StorageAccount, tmp_path: Path) -> None:

@@ -327,3 +327,66 @@ def test_a_waiting_videos_source_plays_at_once(
     viewer.loaded()
     viewer.press("k")
     viewer.until("v.ended && !v.error")
+
+
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_source_that_is_gone_is_waited_for_until_the_video_is_archived(
+    viewer: Viewer, origin: Origin, films: Path, start_site: Callable[..., Site], request: pytest.FixtureRequest,
+    status: int,
+) -> None:  # fmt: skip
+    origin.put("/film.mp4", (films / "film-80-90.mp4").read_bytes())
+    enqueue_video(KEY, origin.url("/film.mp4"))
+    site = start_site([origin.host_port])
+    viewer.open(site.url(KEY.watch_path()))
+    viewer.loaded()  # from now on it is known what the source is
+    origin.misbehave("/film.mp4", servers.Status(code=status))
+    viewer.page.reload()
+    said = viewer.says()
+    assert ("The source can't be played now" in said, f"status {status}" in said, "Trying" in said) == (True,) * 3
+    request.getfixturevalue("video")
+    viewer.loaded()
+
+
+def test_keys_of_one_character_can_be_turned_off(viewer: Viewer, video: VideoStore, watch: str) -> None:
+    viewer.open(watch)
+    viewer.loaded()
+    viewer.press("?")
+    viewer.page.uncheck("#characters")
+    viewer.press("Escape", "m", "5", "k", ">", "?", "ArrowRight")
+    viewer.until("v.currentTime === 5 && !v.seeking")
+    assert viewer.value("[v.muted, v.paused, v.playbackRate, document.getElementById('help-dialog').open]") == [
+        False, True, 1, False,
+    ]  # fmt: skip
+    viewer.page.reload()
+    viewer.loaded()
+    viewer.press("m", "ArrowDown")
+    viewer.until("!v.muted && v.volume === 0.95")
+    viewer.page.click(".about .open-help")
+    assert not viewer.page.is_checked("#characters")
+    viewer.page.check("#characters")
+    viewer.press("Escape", "m")
+    viewer.until("v.muted")
+
+
+def test_a_key_that_is_held_down_switches_once(viewer: Viewer, video: VideoStore, watch: str) -> None:
+    viewer.open(watch)
+    viewer.loaded()
+    for key in ("m", "m", "m", "m"):  # without going up in between these are repeats
+        viewer.page.keyboard.down(key)
+    for _ in range(3):
+        viewer.page.keyboard.down("l")
+    viewer.until("v.muted && v.currentTime === 30")
+
+
+def test_a_slider_with_the_focus_keeps_its_arrow_keys(viewer: Viewer, video: VideoStore, watch: str) -> None:
+    viewer.open(watch)
+    viewer.loaded()
+    viewer.page.focus("#volume")
+    viewer.press("ArrowLeft", "ArrowDown")
+    viewer.until("v.volume === 0.9")
+    viewer.page.focus("#position")
+    viewer.press("ArrowUp", "ArrowRight")
+    viewer.until("v.currentTime > 0 && !v.seeking")
+    assert viewer.value("[v.volume, document.getElementById('now').textContent]") == [0.9, "0:01"]
+    viewer.press("Home")
+    viewer.until("v.currentTime === 0")
