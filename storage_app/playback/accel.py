@@ -26,6 +26,8 @@ HEADER = "X-Reelkeep-Accel"
 _JUDGED_TWICE = ("If-Match", "If-Unmodified-Since")
 _MADE_BY_NGINX = {"content-length", "content-range"}
 _OF_THE_UPSTREAM = {"content-type", "etag", "last-modified", "accept-ranges"}
+# nginx would keep these when it comes back for another answer, which has its own: it is told them by names it knows.
+_KEPT_FOR_GOOD = {"cache-control", "content-disposition", "accept-ranges"}
 
 
 def wanted(request: HttpRequest) -> bool:
@@ -115,7 +117,8 @@ def _where(url: str, address: Endpoint) -> dict[str, str]:
 
 
 def _answer(target: str, headers: Mapping[str, str]) -> HttpResponse:
-    answer = HttpResponse(headers={**headers, "X-Accel-Redirect": target})
+    told = {f"X-Reelkeep-{name}" if name.lower() in _KEPT_FOR_GOOD else name: value for name, value in headers.items()}
+    answer = HttpResponse(headers={**told, "X-Accel-Redirect": target})
     if not any(name.lower() == "content-type" for name in headers):
         del answer["Content-Type"]
     return answer
