@@ -257,10 +257,9 @@ def test_what_comes_back_has_each_header_once_and_only_those_of_its_own(nginx: N
     query = {"name": "gone.mp4", "full": 1, "status": status}
     assert each_header_once(nginx, "/stream/file", query)["cache-control"] == "no-store"
     # Nor does anything stay of what the first answer said, where the second doesn't.
-    query = {"name": "gone.mp4", "status": status}
-    assert not set(each_header_once(nginx, "/stream/file", query)) & {
-        "cache-control", "accept-ranges", "content-disposition", "content-security-policy", "access-control-allow-origin"
-    }  # fmt: skip
+    bare = each_header_once(nginx, "/stream/file", {"name": "gone.mp4", "status": status})
+    for name in ("Cache-Control", "Accept-Ranges", "Content-Disposition", "Access-Control-Allow-Origin"):
+        assert name.lower() not in bare
 
 
 def test_what_nginx_sends_has_each_header_once(nginx: Nginx) -> None:
