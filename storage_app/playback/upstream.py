@@ -26,7 +26,7 @@ from storage_app.playback.playlists import SNIFFED, PlaylistTooLarge, ends, is_p
 from storage_app.playback.signing import Signer
 from storage_app.playback.threads import pool
 from storage_app.playback.upstream_headers import Sent, Unusable
-from storage_app.playback.upstream_nginx import left_to_nginx
+from storage_app.playback.upstream_nginx import left_to_nginx, plain_folders
 
 MAX_PLAYLIST = 8 * 1024 * 1024
 _REWRITTEN_HERE = 64 * 1024  # what is larger is rewritten in a thread: others' bytes shall not wait for it
@@ -97,6 +97,8 @@ async def _get(asked: Asked) -> HttpResponseBase:
     ):
         return answer
     upstream = await asked.open(asked.sent.headers)
+    if upstream.status != 304:
+        plain_folders.forget(asked.target)
     try:
         if (refusal := _refusal(upstream, asked.sent)) is not None:
             return refusal
@@ -109,6 +111,8 @@ async def _get(asked: Asked) -> HttpResponseBase:
     except BaseException:
         upstream.abort()
         raise
+    if upstream.url == asked.target:
+        plain_folders.came(asked.target)
     headers = _answered(upstream, asked)
     pieces = _pieces(upstream, head, chunks, whole_by_length="Content-Length" in headers)
     return PiecesResponse(pieces, status=upstream.status, headers=headers, close=upstream.abort)
