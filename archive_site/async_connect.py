@@ -34,6 +34,16 @@ _KEPT_SECONDS = 15
 _THREADS = ThreadPoolExecutor(64, thread_name_prefix="connect")
 
 
+async def addresses_of(
+    host: str, port: int, policy: Policy, seconds: float, *, trusted: bool = False
+) -> list[Endpoint]:
+    """Where host:port may be connected to: what `public_endpoints` finds in a thread of its own, with `trusted` what
+    `look_up` does. Raises as they do; TimeoutError also when no thread was free for so many seconds."""
+    look = look_up if trusted else functools.partial(_checked, policy)
+    async with asyncio.timeout(seconds):
+        return await asyncio.get_running_loop().run_in_executor(_THREADS, look, host, port, seconds)
+
+
 class _Abrupt(ResponseHandler):
     """A connection that ends at once. TLS would first say goodbye, while the rest of a file goes on coming in."""
 
@@ -74,10 +84,10 @@ class CheckedConnector(BaseConnector):
     async def _open(self, host: str, port: int) -> socket.socket:
         allowed = (normal_host(host), port) in self._policy.allow_hosts
         proxy = None if allowed else self._proxy
-        look = look_up if self._trusted else functools.partial(_checked, self._policy)
-        seconds = self._policy.connect_timeout
         try:
-            endpoints = await self._loop.run_in_executor(_THREADS, look, host, port, seconds)
+            endpoints = await addresses_of(
+                host, port, self._policy, self._policy.connect_timeout, trusted=self._trusted
+            )
         except socket.gaierror as error:
             if proxy is None:
                 raise

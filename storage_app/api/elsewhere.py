@@ -22,7 +22,8 @@ async def redirected(request: HttpRequest, video: Archived) -> HttpResponseBase 
     copy = _first(video) if settings.S3_PLAYBACK == "redirect" else None
     if not isinstance(copy, RemoteCopy) or copy.kind != "s3":
         return None
-    if not reachable(copy.endpoint, request.build_absolute_uri("/")):
+    # What the viewer says of where it is may only make it less: a URL of a private bucket is for nobody outside.
+    if not all(reachable(copy.endpoint, site) for site in (settings.PUBLIC_URL, request.build_absolute_uri("/"))):
         return None
     link = await _confirmed(copy, video)
     return HttpResponseRedirect(link.url, headers={"Cache-Control": "no-store"}) if link else None

@@ -7,7 +7,6 @@ file that it may not read) comes back as a second request, for which `wanted` is
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,15 +16,21 @@ import requests
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
-from archive_site.addresses import Endpoint, Policy, host_and_port, look_up, public_endpoints
+from archive_site.addresses import Endpoint, Policy, host_and_port
+from archive_site.async_connect import addresses_of
 
 HEADER = "X-Reelkeep-Accel"
 """Of requests: `on` when nginx asks and would send the bytes, `off` when it asks us to. nginx overwrites a client's."""
+
+LOOK_UP_SECONDS = 1.5
+"""In which a name has to resolve; who fetches by itself waits longer for it, and holds up nobody."""
 
 # nginx would judge these once more, by what the file or the upstream says instead of by what we know of the video.
 _JUDGED_TWICE = ("If-Match", "If-Unmodified-Since")
 _MADE_BY_NGINX = {"content-length", "content-range"}
 _OF_THE_UPSTREAM = {"content-type", "etag", "last-modified", "accept-ranges"}
+# nginx would keep these when it comes back for another answer, which has its own: it is told them by names it knows.
+_KEPT_FOR_GOOD = {"cache-control", "content-disposition", "accept-ranges"}
 
 
 def wanted(request: HttpRequest) -> bool:
@@ -85,13 +90,13 @@ async def checked_address(url: str, policy: Policy) -> Endpoint | None:
     host, port = host_and_port(url)
     if policy.proxy and (host, port) not in policy.allow_hosts:
         return None
-    endpoints = await asyncio.to_thread(public_endpoints, host, port, policy, policy.connect_timeout)
+    endpoints = await addresses_of(host, port, policy, LOOK_UP_SECONDS)
     return endpoints[0] if endpoints else None
 
 
 async def trusted_address(url: str, policy: Policy) -> Endpoint | None:
     """The same for an account of an operator, which may be in a private network. Raises TimeoutError, gaierror."""
-    endpoints = await asyncio.to_thread(look_up, *host_and_port(url), policy.connect_timeout)
+    endpoints = await addresses_of(*host_and_port(url), policy, LOOK_UP_SECONDS, trusted=True)
     return endpoints[0] if endpoints else None
 
 
@@ -115,7 +120,8 @@ def _where(url: str, address: Endpoint) -> dict[str, str]:
 
 
 def _answer(target: str, headers: Mapping[str, str]) -> HttpResponse:
-    answer = HttpResponse(headers={**headers, "X-Accel-Redirect": target})
+    told = {f"X-Reelkeep-{name}" if name.lower() in _KEPT_FOR_GOOD else name: value for name, value in headers.items()}
+    answer = HttpResponse(headers={**told, "X-Accel-Redirect": target})
     if not any(name.lower() == "content-type" for name in headers):
         del answer["Content-Type"]
     return answer

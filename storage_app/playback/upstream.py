@@ -25,11 +25,13 @@ from storage_app.playback.cors import CORS, HARMLESS, failure, without_body
 from storage_app.playback.playlists import SNIFFED, PlaylistTooLarge, ends, is_playlist, rewrite
 from storage_app.playback.signing import Signer
 from storage_app.playback.source import Instead
+from storage_app.playback.threads import pool
 from storage_app.playback.upstream_headers import Sent, Unusable
-from storage_app.playback.upstream_nginx import left_to_nginx
+from storage_app.playback.upstream_nginx import left_to_nginx, plain_folders
 
 MAX_PLAYLIST = 8 * 1024 * 1024
 _REWRITTEN_HERE = 64 * 1024  # what is larger is rewritten in a thread: others' bytes shall not wait for it
+_REWRITTEN_AT_ONCE = 2
 
 logger = logging.getLogger(__name__)
 
@@ -109,6 +111,8 @@ async def _get(asked: Asked) -> HttpResponseBase:
     ):
         return answer
     upstream = await asked.open(asked.sent.headers)
+    if upstream.status != 304:
+        plain_folders.forget(asked.target)
     try:
         if (refusal := _refusal(upstream, asked.sent)) is not None:
             return refusal
@@ -121,6 +125,8 @@ async def _get(asked: Asked) -> HttpResponseBase:
     except BaseException:
         upstream.abort()
         raise
+    if upstream.url == asked.target:
+        plain_folders.came(asked.target)
     headers = _answered(upstream, asked)
     pieces = _pieces(upstream, head, chunks, whole_by_length="Content-Length" in headers)
     return PiecesResponse(pieces, status=upstream.status, headers=headers, close=upstream.abort)
@@ -204,7 +210,9 @@ async def _playlist(
 async def _rewritten(text: bytes, base: str, asked: Asked) -> bytes:
     work = functools.partial(rewrite, text, base, asked.signer, asked.variables)
     try:
-        return await asyncio.to_thread(work) if len(text) > _REWRITTEN_HERE else work()
+        if len(text) <= _REWRITTEN_HERE:
+            return work()
+        return await asyncio.get_running_loop().run_in_executor(pool("playlists", _REWRITTEN_AT_ONCE), work)
     except PlaylistTooLarge:
         raise BodyTooLarge(f"The playlist at {display_url(base)} is too large.") from None
 

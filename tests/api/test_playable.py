@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.utils.timezone import now
 from django.db import connection
+from django.utils.timezone import now
 
 from queue_app.models import ResolvedSource, VideoQueue, WorkSource
 from queue_app.queue import enqueue_video
@@ -17,8 +17,8 @@ from storage_app.deletion import delete_videos
 from storage_app.naming import VideoKey
 from storage_app.playback.source import PlayableSource
 from tests.archive import archive, make_account
-from tests.servers.misbehaviour import Status
 from tests.playing import play
+from tests.servers.misbehaviour import Status
 from tests.servers.origin import Origin
 from tests.sources import EPISODE, PLAYLIST, WORK, register
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,20 @@ def test_where_two_accounts_hold_it_one_goes_on_for_the_other(
     s3_faults.misbehave("GetObject", Cut(times=1, after=700_000), Refuse(skip=1, status=503))
     answer = get(nginx.url(URL))
     assert hashlib.sha256(answer.content).digest() == hashlib.sha256(CONTENT).digest()
+
+
+def test_after_a_refusal_each_header_comes_once(
+    nginx: Nginx, bucket_account: StorageAccount, s3_faults: S3Faults, desk: Desk
+) -> None:
+    store(desk, CONTENT, bucket_account)
+    assert get(nginx.url(URL), Range="bytes=5-9").content == CONTENT[5:10]
+    s3_faults.misbehave("GetObject", Refuse(times=1, status=503))
+    with closing(HTTPConnection("127.0.0.1", nginx.port, timeout=60)) as viewer:
+        viewer.request("GET", URL, headers={"Range": "bytes=5-9"})
+        answer = viewer.getresponse()
+        assert (answer.status, answer.read()) == (206, CONTENT[5:10])
+        names = [name.lower() for name, _ in answer.getheaders()]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_a_signed_url_that_the_account_takes_no_more_is_replaced(

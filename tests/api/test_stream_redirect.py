@@ -22,6 +22,7 @@ URL = "/stream/55825/1/animasu/720p"
 @pytest.fixture(autouse=True)
 def redirect(settings: Any) -> None:
     settings.S3_PLAYBACK = "redirect"
+    settings.PUBLIC_URL = "http://localhost:7860"
 
 
 def test_a_viewer_is_sent_to_the_bucket_and_gets_the_range_there(s3_account: StorageAccount, desk: Desk) -> None:
@@ -49,6 +50,16 @@ def test_what_needs_no_bytes_is_answered_here(s3_account: StorageAccount, desk: 
 def test_whoever_cannot_reach_the_bucket_is_served_here(s3_account: StorageAccount, desk: Desk) -> None:
     store(desk, s3_account)
     assert body(play(URL, Host="videos.example.org")) == CONTENT
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:7860", "127.0.0.1", "minio.lan"])
+def test_nobody_gets_in_by_saying_that_they_are_inside(
+    s3_account: StorageAccount, desk: Desk, settings: Any, host: str
+) -> None:
+    settings.PUBLIC_URL = "http://videos.example.org"
+    store(desk, s3_account)
+    answer = play(URL, Host=host)
+    assert (answer.status_code, body(answer), "Location" in answer) == (200, CONTENT, False)
 
 
 def test_who_would_be_served_from_elsewhere_is_not_sent_there(

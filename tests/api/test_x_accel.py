@@ -12,6 +12,8 @@ import ssl
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -76,6 +78,18 @@ def told(answer: requests.Response) -> dict[str, str]:
 
 def sent_itself(answer: requests.Response) -> bool:
     return answer.headers.get("X-Itself") == "1" and answer.request.path_url in answer.text
+
+
+def each_header_once(nginx: Nginx, path: str, query: dict[str, object], **headers: str) -> dict[str, str]:
+    """All of the answer's, by their names in lower case."""
+    connection = HTTPConnection("127.0.0.1", nginx.port, timeout=60)
+    with closing(connection):
+        connection.request("GET", f"{path}?{urlencode(query)}", headers=headers)
+        given = [(name.lower(), value) for name, value in connection.getresponse().getheaders()]
+    names = [name for name, _ in given]
+    assert sorted(names) == sorted(set(names))
+    assert not [name for name in names if name.startswith(("x-reelkeep", "x-accel"))]
+    return dict(given)
 
 
 def answering(head: str, body: bytes = CONTENT) -> RawServer:
@@ -229,6 +243,33 @@ def test_an_upstream_does_not_steer_nginx(nginx: Nginx, folder: Path, foreign: d
 def test_every_other_status_comes_back_to_the_site(nginx: Nginx, head: str) -> None:
     with answering(f"{head}\r\nContent-Type: text/html") as upstream:
         assert sent_itself(get(nginx, "/stream/remote", url=upstream.url(), a="%2F?&"))
+
+
+@pytest.mark.parametrize("head", ["302 Found\r\nLocation: /2", "503 Later", "404 Not Found"])
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_what_comes_back_has_each_header_once_and_only_those_of_its_own(nginx: Nginx, head: str, status: int) -> None:
+    with answering(head) as upstream:
+        query = {"url": upstream.url(), "full": 1, "status": status}
+        given = each_header_once(nginx, "/stream/remote", query)
+    for name, value in {**HEADERS, "X-Itself": "1"}.items():
+        if name not in {"Content-Length", "Cache-Control"}:
+            assert given[name.lower()] == value
+    query = {"name": "gone.mp4", "full": 1, "status": status}
+    assert each_header_once(nginx, "/stream/file", query)["cache-control"] == "no-store"
+    # Nor does anything stay of what the first answer said, where the second doesn't.
+    bare = each_header_once(nginx, "/stream/file", {"name": "gone.mp4", "status": status})
+    for name in ("Cache-Control", "Accept-Ranges", "Content-Disposition", "Access-Control-Allow-Origin"):
+        assert name.lower() not in bare
+
+
+def test_what_nginx_sends_has_each_header_once(nginx: Nginx) -> None:
+    with answering("200 OK\r\nCache-Control: private\r\nContent-Disposition: inline\r\nVary: x") as upstream:
+        for query in ({}, {"foreign": 1}):
+            each_header_once(nginx, "/stream/remote", {"url": upstream.url(), **query})
+            told = upstream.heads[-1].lower()
+            assert not [name for name in ("cache-control", "disposition", "reelkeep-") if name in told]
+    for status in (200, 206):
+        each_header_once(nginx, "/stream/file", {"name": "film.mp4", "status": status}, Range="bytes=5-9")
 
 
 def test_an_upstream_out_of_reach_comes_back_to_the_site_and_no_log_tells_its_address(nginx: Nginx, site: Site) -> None:

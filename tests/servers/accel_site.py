@@ -27,15 +27,19 @@ HEADERS = {
     "Cache-Control": "public, max-age=300",
     "Accept-Ranges": "bytes",
     "Access-Control-Allow-Origin": "*",
+    "Content-Disposition": 'attachment; filename="film.mp4"',
     "Content-Security-Policy": "default-src 'none'; media-src 'self'; sandbox",
     "X-Content-Type-Options": "nosniff",
 }
 
 
 def itself(request: HttpRequest) -> HttpResponseBase:
-    """What the site answers when nginx doesn't: the path and query that it was asked for, with headers of its own."""
+    """What the site answers when nginx doesn't: the path and query that it was asked for, with headers of its own, and
+    with `?full=1` all those that it gives nginx for its answer."""
     text = f"{request.method} {request.get_full_path()}"
     headers = {"ETag": '"own"', "Last-Modified": HEADERS["Last-Modified"], "X-Itself": "1"}
+    if "full" in request.GET:
+        headers |= {**HEADERS, "Cache-Control": "no-store", "Content-Length": str(len(text.encode()))}
     return HttpResponse(text, status=int(request.GET.get("status", "200")), headers=headers)
 
 
