@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from archive_site.pieces import FileSlice, Piece
-from storage_app.backends.base import ContentMismatchError, StorageError, StorageUnavailableError
+from storage_app.backends.base import StorageError
 from storage_app.playback import known
 from storage_app.playback.copies import Copy, NoCopyLeft, Source, left_out
-from storage_app.playback.failover_turns import Meter, Turns
+from storage_app.playback.failover_turns import Meter, Turns, shortfall
 from storage_app.playback.ranges import ByteRange
 from storage_app.playback.threads import silent
 
@@ -174,14 +174,8 @@ class CopyReader:
             return
         self._gain(self._now.number, piece.sent)
         if not piece.whole:
-            self._failed(self._now.number, self._why(piece))
+            self._failed(self._now.number, shortfall(piece, self._position))
             self._let_go()
-
-    def _why(self, piece: FileSlice) -> Exception:
-        """A disk that was silent is no SilentError: no other copy has sent its bytes yet, so it may get another try."""
-        if isinstance(piece.error, TimeoutError) and piece.patience is not None:
-            return StorageUnavailableError(str(silent(piece.patience)))
-        return piece.error or ContentMismatchError(f"It ends at byte {self._position}.")
 
     def _send_for_help(self, now: _Opened) -> None:
         """The copy that is being read is silent: have another one opened, if there is one."""

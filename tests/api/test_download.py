@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from django.urls import resolve
 from django.test import AsyncClient
+from django.urls import resolve
 
 from archive_site.async_direct import PREFIXES
 from queue_app.models import VideoQueue
