@@ -25,7 +25,7 @@ from archive_site.body_limit import Receive, Send
 from archive_site.fetch_errors import FetchError
 from archive_site.piece_handler import PieceHandler
 
-PREFIXES = ("/proxy", "/stream/", "/api/v1/streaming/")
+PREFIXES = ("/proxy", "/stream/", "/download/", "/api/v1/streaming/")
 """Only below these is looked for such views."""
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -83,15 +83,21 @@ class DirectHandler(PieceHandler):
                 task.result()
 
     async def _respond(self, request: _DirectRequest, send: Send) -> None:
-        async with ThreadSensitiveContext():
-            response = await self.run_get_response(request)
+        response: HttpResponseBase | None = None
+        try:
+            async with ThreadSensitiveContext():  # whose end is awaited: the viewer may leave meanwhile
+                response = await self.run_get_response(request)
+            await self._send(response, send)
+        finally:
+            if response is not None:
+                response.close()
+
+    async def _send(self, response: HttpResponseBase, send: Send) -> None:
         try:
             await self.send_response(response, send)
         except FetchError as error:
             # The connection is closed without a proper end. There is no more to say to either side.
             logger.debug("%s", error)
-        finally:
-            response.close()
 
 
 class _DirectRequest(ASGIRequest):

@@ -14,7 +14,9 @@ _host = env.text("BIND", "127.0.0.1" if env.boolean("X_ACCEL", default=False) el
 bind = f"{_host}:{env.integer('PORT', 7860, minimum=1, maximum=65535)}"
 worker_class = "archive_site.web_worker.Worker"
 workers = env.integer("WEB_WORKERS", 2, minimum=1, maximum=64)
-limit_request_line = 8190  # URLs of videos are long, and come back in a query; the default answers 414 at 4094
+# An upstream's URL comes back percent-encoded in a query: of 4096 characters that may take 12 bytes each, and variables
+# beside it. gunicorn's ASGI parser holds no more than this of a line that doesn't end.
+limit_request_line = 64 * 1024
 graceful_timeout = 10
 timeout = 60
 control_socket_disable = True

@@ -49,6 +49,7 @@ stream = without_middleware(StreamView.as_view(**_PLAYABLE))
 stream_as_it_comes = without_middleware(StreamAsItComesView.as_view(**_PLAYABLE))
 lookup = LookupView.as_view(**_PLAYABLE)
 lookup_as_it_comes = LookupAsItComesView.as_view(**_PLAYABLE)
+download = without_middleware(DownloadView.as_view(work_title=work_title))
 watch = WatchView.as_view(work_title=work_title)
 
 urlpatterns = [
@@ -77,7 +78,7 @@ urlpatterns = [
     path("captions/<uuid:file_id>.vtt", CaptionsView.as_view(), name="captions"),
     path("pictures/<uuid:file_id>", PictureView.as_view(), name="picture"),
     *either("api/videos/<uuid:video_id>/download", DownloadLinkView.as_view(find_job=queued_video), "video-download"),
-    *either("download/<uuid:video_id>", DownloadView.as_view(work_title=work_title), "download"),
+    *either("download/<uuid:video_id>", download, "download"),
     *either("api/schema", schema, "schema"),
     *either("api/docs", docs, "docs"),
     re_path(r"", NothingHere.as_view()),

@@ -23,7 +23,7 @@ export const UNKNOWN = "application/octet-stream";
 const MEDIA = /^(?:video|audio|image)\/[a-z0-9_.+-]+$/;
 const FURTHER = new Set(["text/vtt", "application/mp4", "application/ttml+xml", "application/dash+xml", PLAYLIST]);
 const RUNS_SCRIPTS = new Set(["image/svg+xml"]);
-const SAY_NOTHING = new Set(["", "text/plain", UNKNOWN]);
+const SAY_NOTHING = new Set(["", "text/plain"]);
 
 const CONTENT_RANGE = /^bytes ([0-9]{1,18})-([0-9]{1,18})\/([0-9]{1,18}|\*)$/i;
 const NO_RANGE = /^bytes \*\/[0-9]{1,18}$/i;
@@ -50,7 +50,8 @@ export function safeType(contentType) {
 
 /** Whether servers give it to what they don't know: then only the content tells whether it is a playlist. */
 export function saysNothing(contentType) {
-  return SAY_NOTHING.has(bare(contentType));
+  const type = bare(contentType);
+  return SAY_NOTHING.has(type) || type.endsWith("/octet-stream");
 }
 
 /** The parts `{first, last, size}` of a Content-Range, as strings; null when it isn't one. */

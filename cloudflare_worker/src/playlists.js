@@ -7,7 +7,7 @@ import { directory, percentEncoded } from "./signing.js";
 
 export const MAX_LINES = 250_000;
 /** Bytes of links: a playlist of short names from a long URL could become a thousand times as large. */
-export const MAX_REWRITTEN = 32 * 2 ** 20;
+export const MAX_REWRITTEN = 12 * 2 ** 20;
 /** Bytes of a body that `isPlaylist` looks at. */
 export const SNIFFED = 512;
 /** Bytes of a variable's value, and of all variables that a link hands on, when they are percent-encoded. */

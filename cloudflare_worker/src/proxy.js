@@ -6,17 +6,18 @@ import {
   aboutBody, contentRange, CORS, HARMLESS, isValidator, PLAYLIST, retryAfter, saysNothing, sizeTold, validators,
   valueOf,
 } from "./headers.js";
-import { ends, isPlaylist, PlaylistTooLarge, rewrite } from "./playlists.js";
+import { ends, isPlaylist, PlaylistTooLarge, rewrite, SNIFFED } from "./playlists.js";
 import { oneRange } from "./ranges.js";
 import { keyringOf, policyOf } from "./settings.js";
 import { Signer } from "./signing.js";
 import { nextPiece, open, readAll } from "./upstream.js";
 
 const MAX_PLAYLIST = 8 * 1024 * 1024;
-const SNIFFED = 1024;
+const MAX_PARAMETERS = 1000;
 const NOTHING = new Uint8Array(0);
 const BLANK = new Set([0xef, 0xbb, 0xbf, 0x0d, 0x0a, 0x09, 0x20]); // the bytes of a byte order mark, and white space
 const CONDITIONS = ["If-None-Match", "If-Modified-Since"];
+const MAX_DIGITS = 18; // of a range that is sent on: no file is as long
 const PRINTABLE = /^[\x20-\x7e]+$/;
 
 // What a player adds to the URL of a playlist by itself (RFC 8216bis §6.2.5), so nobody can have signed it.
@@ -24,6 +25,9 @@ const DELIVERY_DIRECTIVE = /^_HLS_[A-Za-z0-9_-]+=[A-Za-z0-9_.~%+-]*$/;
 
 /** The answer to a signed link. */
 export async function proxy(request, env, url) {
+  if (url.search.split("&").length > MAX_PARAMETERS) {
+    throw new Problem(400, "bad_request", "The query has too many parameters.");
+  }
   const keyring = await keyringOf(env);
   const grant = await keyring.verify(firstOfEach(url.searchParams), Date.now() / 1000);
   const directives = url.search.slice(1).split("&").filter((part) => DELIVERY_DIRECTIVE.test(part));
@@ -52,9 +56,8 @@ async function get(asked) {
   if (early !== null) return early;
   if (says(asked, upstream)) return playlist(asked, upstream);
   const begun = mayBePlaylist(upstream) ? await firstBytes(upstream) : NOTHING;
-  if (isPlaylist(valueOf(upstream.headers, "Content-Type"), upstream.url, begun)) {
-    return playlist(asked, upstream, begun);
-  }
+  const isOne = isPlaylist(valueOf(upstream.headers, "Content-Type"), upstream.url, begun);
+  if (isOne || (await isPartOfPlaylist(asked, upstream))) return playlist(asked, upstream, begun);
   return new Response(bodyOf(upstream, begun), { status: upstream.status, headers: answered(upstream, asked, false) });
 }
 
@@ -145,19 +148,26 @@ function unusable(upstream, detail) {
   return new Problem(502, "upstream_status", detail);
 }
 
-/** Of a player's request the upstream is told one range, if it makes sense, and conditions if wanted. */
+/**
+ * Of a player's request the upstream is told one range, if it makes sense, and conditions if wanted. A range whose
+ * If-Range the upstream can't be asked is none (RFC 9110 §13.1.5): it could be a part of something else.
+ */
 function sentOn(request, conditions) {
   const { headers } = request;
   const names = conditions ? CONDITIONS : [];
   const given = names.map((name) => [name, valueOf(headers, name)]);
   const sent = Object.fromEntries(given.filter(([, value]) => PRINTABLE.test(value)));
   const range = request.method === "GET" ? oneRange(valueOf(headers, "Range")) : null;
-  if (range !== null) {
+  const ifRange = valueOf(headers, "If-Range");
+  if (range !== null && fits(range) && (!ifRange || (conditions && isValidator(ifRange)))) {
     sent.Range = `bytes=${range.first}-${range.last}`;
-    const ifRange = valueOf(headers, "If-Range");
-    if (conditions && isValidator(ifRange)) sent["If-Range"] = ifRange;
+    if (ifRange) sent["If-Range"] = ifRange;
   }
   return sent;
+}
+
+function fits({ first, last }) {
+  return first.length <= MAX_DIGITS && last.length <= MAX_DIGITS;
 }
 
 function answered(upstream, asked, whole) {
@@ -181,6 +191,20 @@ function says(asked, upstream) {
 function mayBePlaylist(upstream) {
   const fromStart = upstream.status === 200 || contentRange(upstream.headers)?.text.startsWith("bytes 0-");
   return fromStart && saysNothing(valueOf(upstream.headers, "Content-Type"));
+}
+
+/** Whether it is a later part of what only its first bytes, which are asked for, tell to be a playlist. */
+async function isPartOfPlaylist(asked, upstream) {
+  if (upstream.status !== 206 || mayBePlaylist(upstream)) return false;
+  if (!saysNothing(valueOf(upstream.headers, "Content-Type"))) return false;
+  const { size } = contentRange(upstream.headers);
+  if (size !== "*" && Number(size) > MAX_PLAYLIST) return false;
+  try {
+    return await beginsAsPlaylist(asked);
+  } catch (error) {
+    upstream.abort();
+    throw error;
+  }
 }
 
 async function beginsAsPlaylist(asked) {

@@ -12,6 +12,7 @@ from storage_app.api.playable import Archived
 from storage_app.backends.base import SignedUrl, StorageError
 from storage_app.playback import accel, known
 from storage_app.playback.copies import Copy, LocalCopy, find_present, left_out
+from storage_app.playback.failover import SILENT_SECONDS
 from storage_app.playback.ranges import ByteRange
 from storage_app.playback.reach import reachable
 from storage_app.playback.remote import OPERATORS_OWN, RemoteCopy
@@ -36,7 +37,8 @@ async def by_nginx(
     copy: it can't go on from another one in the middle."""
     copy = _first(video) if accel.wanted(request) else None
     if isinstance(copy, LocalCopy):
-        there = await find_present([copy], video.size)
+        patience = SILENT_SECONDS if len(video.copies) > 1 else copy.patience
+        there = await find_present([copy], video.size, video.failed, patience=patience)
         path = copy.backend.local_path(copy.repo, copy.path)
         return accel.file_response(path, headers, 206 if part else 200) if there else None
     if not isinstance(copy, RemoteCopy) or len(video.copies) > 1:

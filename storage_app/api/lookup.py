@@ -30,7 +30,7 @@ ARCHIVED_SECONDS = 300
 SOURCE_SECONDS = 15
 """… of one that is not archived yet, and may be at any moment."""
 LINK_SECONDS = 3.0
-"""In which an account has to tell where a copy is to be read; else it is left out."""
+"""In which an account has to tell where a copy is to be read, and a folder whether it has it; else it is left out."""
 
 
 class EdgeToken(ApiToken):
@@ -107,7 +107,10 @@ async def _archived(video: Archived) -> HttpResponseBase:
     copies = [{"kind": copy.kind, "url": link.url} for copy, link in links if link and not link.headers]
     until = min([time.time() + ARCHIVED_SECONDS, *(link.until for _, link in links if link)])
     through_us = len(shown) < len(away) or any(link and link.headers for _, link in links)
-    if await find_present(here, video.size) or (through_us and not copies):
+    if copies:
+        here = [copy for copy in here if not known.has_failed(copy.key)]
+    at_hand = await find_present(here, video.size, video.failed, patience=LINK_SECONDS)
+    if at_hand or (through_us and not copies):
         copies.append({"kind": "site", "url": _site() + video.key.stream_path()})
     if not copies:
         return no_copy().answer()

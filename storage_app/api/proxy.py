@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+from django.core.exceptions import TooManyFieldsSent
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
@@ -30,6 +31,8 @@ async def proxy(request: HttpRequest) -> HttpResponseBase:
     try:
         # Of a parameter that is given twice, the first counts, as it does for the Worker.
         grant = keys.verify({name: values[0] for name, values in request.GET.lists()}, time.time())
+    except TooManyFieldsSent:
+        return failure(400, "bad_request", "The query has too many parameters.")
     except Refused as refusal:
         return failure(refusal.status, refusal.error, str(refusal))
     directives = filter(_DELIVERY_DIRECTIVE.fullmatch, request.META.get("QUERY_STRING", "").split("&"))

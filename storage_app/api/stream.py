@@ -127,7 +127,7 @@ async def serve(request: HttpRequest, video: Archived, *, attachment: str = "") 
     wanted = part or ByteRange(0, video.size)
     headers["Content-Length"] = str(wanted.length)
     if request.method == "HEAD":
-        there = await find_present(video.copies, video.size)
+        there = await find_present(video.copies, video.size, video.failed)
         return HttpResponse(headers=headers) if there else no_copy().answer()
     status = 206 if part else 200
     elsewhere = None if attachment else await redirected(request, video)  # a bucket knows nothing of the file's name

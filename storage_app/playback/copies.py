@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
@@ -14,8 +14,9 @@ from archive_site.addresses import FetchError
 from archive_site.pieces import FileSlice, Piece
 from storage_app.backends.base import ContentMismatchError, StorageError
 from storage_app.backends.local import LocalBackend
+from storage_app.playback import known
 from storage_app.playback.ranges import ByteRange
-from storage_app.playback.threads import in_time, of_folders
+from storage_app.playback.threads import in_time, of_folder, silent
 
 SLICE_BYTES = 8 * 1024 * 1024
 """That are sent of a file on this host before somebody looks whether all is well."""
@@ -61,8 +62,9 @@ class Copy(Protocol):
     def patience(self) -> float:
         """Seconds in which it has to send its first bytes."""
 
-    def present(self, size: int) -> bool:
-        """Does it seem to be there with `size` bytes? As far as this host can tell without connecting to anybody."""
+    async def require(self, size: int) -> None:
+        """Raises StorageError and OSError unless it seems to be there with `size` bytes, as far as this host can tell
+        without connecting to anybody."""
 
     async def open(self, wanted: ByteRange, size: int) -> Source:
         """These bytes of it. Raises StorageError, also when it hasn't `size` bytes in all, and OSError."""
@@ -99,28 +101,27 @@ class LocalCopy:
         """See Copy.patience."""
         return ANSWER_SECONDS
 
-    def present(self, size: int) -> bool:
-        """See Copy.present."""
-        try:
-            self._file(size).close()
-        except (OSError, StorageError) as error:
-            left_out(self, error)
-            return False
-        return True
+    async def require(self, size: int) -> None:
+        """See Copy.require."""
+        (await self._opened(size)).close()
 
     async def open(self, wanted: ByteRange, size: int) -> Source:
-        """See Copy.open. A folder that hangs holds up a thread, not the event loop."""
-        opening = of_folders().submit(self._file, size)
-        try:
-            file = await asyncio.shield(asyncio.wrap_future(opening))
-        except asyncio.CancelledError:
-            opening.add_done_callback(_close_late)
-            raise
-        return LocalSource(file, wanted)
+        """See Copy.open."""
+        return LocalSource(await self._opened(size), wanted)
 
     def whole(self, size: int) -> bytes:
         """See Copy.whole."""
         return in_time(WHOLE_SECONDS, self._read, size)
+
+    async def _opened(self, size: int) -> BinaryIO:
+        """A folder that hangs holds up a thread of its own, not the event loop."""
+        opening = of_folder(self.backend.root).submit(self._file, size)
+        try:
+            return await asyncio.shield(asyncio.wrap_future(opening))
+        except asyncio.CancelledError:
+            opening.cancel()
+            opening.add_done_callback(_close_late)
+            raise
 
     def _read(self, size: int) -> bytes:
         with self._file(size) as file:
@@ -155,14 +156,38 @@ class LocalSource:
         self._file.close()
 
 
-def any_present(copies: Sequence[Copy], size: int) -> bool:
-    """Is there a copy that can be opened, as far as this host can tell without connecting to anybody?"""
-    return any(copy.present(size) for copy in copies)
+async def find_present(
+    copies: Sequence[Copy], size: int, failed: Callable[[Copy], object], *, patience: float = ANSWER_SECONDS
+) -> bool:
+    """Is there a copy that can be opened, as far as this host can tell without connecting to anybody?
+
+    All are looked at side by side, each for `patience` seconds at most; those that have failed in the last minute only
+    when there is no other. `failed` is called with each that fails now, once in a minute; it must not wait.
+    """
+    sound = [copy for copy in copies if not known.has_failed(copy.key)]
+    others = [copy for copy in copies if copy not in sound]
+    for some in (sound, others):
+        looking = [asyncio.create_task(_is_present(copy, size, failed, patience)) for copy in some]
+        try:
+            for look in asyncio.as_completed(looking):
+                if await look:
+                    return True
+        finally:
+            for task in looking:
+                task.cancel()
+    return False
 
 
-async def find_present(copies: Sequence[Copy], size: int) -> bool:
-    """The same, without making the event loop wait for a folder that hangs."""
-    return await asyncio.get_running_loop().run_in_executor(of_folders(), any_present, copies, size)
+async def _is_present(copy: Copy, size: int, failed: Callable[[Copy], object], patience: float) -> bool:
+    try:
+        async with asyncio.timeout(patience) as limit:
+            await copy.require(size)
+    except (OSError, StorageError) as error:
+        left_out(copy, silent(patience) if limit.expired() else error)
+        if known.failed(copy.key):
+            failed(copy)
+        return False
+    return True
 
 
 def whole(copies: Sequence[Copy], size: int) -> bytes:

@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from archive_site.pieces import FileSlice, Piece
-from storage_app.backends.base import ContentMismatchError, StorageError
+from storage_app.backends.base import StorageError
 from storage_app.playback import known
 from storage_app.playback.copies import Copy, NoCopyLeft, Source, left_out
-from storage_app.playback.failover_turns import Meter, Turns
+from storage_app.playback.failover_turns import Meter, Turns, shortfall
 from storage_app.playback.ranges import ByteRange
 from storage_app.playback.threads import silent
 
@@ -87,6 +87,7 @@ class CopyReader:
                     self._position += len(piece)
                     yield piece
                 else:
+                    piece.patience = self._patience()
                     yield piece
                     self._position += piece.sent
                     self._check(piece)
@@ -153,15 +154,27 @@ class CopyReader:
     def _count(self, number: int, piece: Piece, seconds: float) -> None:
         length = len(piece) if isinstance(piece, bytes) else piece.length
         self._meter.add(length, seconds)
+        if isinstance(piece, bytes):
+            self._gain(number, length)
+
+    def _gain(self, number: int, length: int) -> None:
         self._gained += length
         if self._gained >= WORTH:
             self._gained = 0
             self._turns.gained(number)
 
+    def _patience(self) -> float:
+        """Seconds in which a disk has to give the next bytes of a file."""
+        others = self._now is not None and self._turns.next([self._now.number]) is not None
+        return SILENT_SECONDS if others else READING_SECONDS
+
     def _check(self, piece: FileSlice) -> None:
         """Was all of it sent? If not, that copy has failed."""
-        if not piece.whole and self._now is not None and not self.closed:
-            self._failed(self._now.number, piece.error or ContentMismatchError(f"It ends at byte {self._position}."))
+        if self._now is None or self.closed:
+            return
+        self._gain(self._now.number, piece.sent)
+        if not piece.whole:
+            self._failed(self._now.number, shortfall(piece, self._position))
             self._let_go()
 
     def _send_for_help(self, now: _Opened) -> None:

@@ -6,10 +6,16 @@ import math
 import time
 from collections.abc import Hashable, Iterable, Sequence
 
-from storage_app.backends.base import ContentMismatchError, ObjectMissingError, StorageAuthError
+from archive_site.pieces import FileSlice
+from storage_app.backends.base import (
+    ContentMismatchError,
+    ObjectMissingError,
+    StorageAuthError,
+    StorageUnavailableError,
+)
 from storage_app.playback import known
 from storage_app.playback.copies import Copy
-from storage_app.playback.threads import SilentError
+from storage_app.playback.threads import SilentError, silent
 
 TRIES = 2
 """Of a copy that can't be reached or breaks off, before anything was gained."""
@@ -63,3 +69,13 @@ class Meter:
         """That is what was read from a copy on this account; begin anew."""
         known.took(account, self._size, self._seconds)
         self._size, self._seconds = 0, 0.0
+
+
+def shortfall(piece: FileSlice, position: int) -> Exception:
+    """Why not all of it was sent; `position` is where it ends.
+
+    A disk that was silent is no SilentError: no other copy has sent its bytes yet, so it may get another try.
+    """
+    if isinstance(piece.error, TimeoutError) and piece.patience is not None:
+        return StorageUnavailableError(str(silent(piece.patience)))
+    return piece.error or ContentMismatchError(f"It ends at byte {position}.")

@@ -20,7 +20,7 @@ from storage_app.playback.signing import Signer, directory, percent_encoded
 __all__ = ["MAX_LINES", "MAX_REWRITTEN", "SNIFFED", "PlaylistTooLarge", "ends", "is_playlist", "resolve", "rewrite"]
 
 MAX_LINES = 250_000
-MAX_REWRITTEN = 32 * 2**20
+MAX_REWRITTEN = 12 * 2**20
 """Bytes of links: a playlist of short names from a long URL could become a thousand times as large."""
 SNIFFED = 512
 """Bytes of a body that `is_playlist` looks at."""

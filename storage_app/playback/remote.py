@@ -59,9 +59,8 @@ class RemoteCopy:
         """See Copy.key."""
         return self.replica
 
-    def present(self, size: int) -> bool:
-        """True: who wants to know better opens it."""
-        return True
+    async def require(self, size: int) -> None:
+        """See Copy.require. Nothing can be told: who wants to know better opens it."""
 
     async def open(self, wanted: ByteRange, size: int) -> Source:
         """See Copy.open. What the account says of the object is held against what it should be, every time as far as

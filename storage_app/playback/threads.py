@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from storage_app.backends.base import StorageUnavailableError
 
 THREADS = 256
 """Of each pool; they are started when they are needed."""
+OPENING = 32
+"""Threads that open files of one account on this host; a folder that hangs holds up only its own."""
 ASKING = 16
 """Threads that ask one account for URLs: the answers are shared by all viewers of a copy."""
 
@@ -37,9 +40,9 @@ def silent(seconds: float) -> SilentError:
     return SilentError(f"It has not answered for {seconds:g} seconds.")
 
 
-def of_folders() -> ThreadPoolExecutor:
-    """For opening copies on this host."""
-    return pool("folders")
+def of_folder(root: Path) -> ThreadPoolExecutor:
+    """For opening the copies of the account on this host whose folder this is."""
+    return pool(f"folder-{root}", OPENING)
 
 
 @functools.cache

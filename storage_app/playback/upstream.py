@@ -120,7 +120,8 @@ async def _get(asked: Asked) -> HttpResponseBase:
             return await _playlist(asked, upstream)
         chunks = upstream.chunks()
         head = await _first_bytes(upstream, chunks) if _may_be_playlist(upstream) else b""
-        if is_playlist(upstream.headers.get("Content-Type", ""), upstream.url, head):
+        is_one = is_playlist(upstream.headers.get("Content-Type", ""), upstream.url, head)
+        if is_one or await _is_part_of_playlist(asked, upstream):
             return await _playlist(asked, upstream, head, chunks)
     except BaseException:
         upstream.abort()
@@ -145,6 +146,15 @@ async def _head(asked: Asked) -> HttpResponseBase:
     if _is_playlist(asked, upstream) or (_may_be_playlist(upstream) and await _begins_as_playlist(asked)):
         return await _playlist(asked, None)
     return without_body(200, _answered(upstream, asked, whole=True))
+
+
+async def _is_part_of_playlist(asked: Asked, upstream: Upstream) -> bool:
+    """Is it a later part of what only its first bytes, which are asked for, tell to be a playlist?"""
+    untold = says_nothing(upstream.headers.get("Content-Type", ""))
+    if upstream.status != 206 or not untold or _may_be_playlist(upstream):
+        return False
+    size = upstream_headers.whole_size(upstream)
+    return (size is None or size <= MAX_PLAYLIST) and await _begins_as_playlist(asked)
 
 
 async def _begins_as_playlist(asked: Asked) -> bool:

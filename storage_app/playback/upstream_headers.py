@@ -38,14 +38,19 @@ class Sent:
 
     @classmethod
     def of(cls, request: HttpRequest, *, conditions: bool) -> Sent:
-        """One range, if the viewer asks for one that makes sense (RFC 9110 §14.2), and `conditions` if wanted."""
+        """One range, if the viewer asks for one that makes sense (RFC 9110 §14.2), and `conditions` if wanted.
+
+        A range whose If-Range the upstream can't be asked is none (§13.1.5): it could be a part of something else than
+        the viewer has.
+        """
         names = _CONDITIONS if conditions else ()
         headers = {name: value for name in names if (value := request.headers.get(name, "")) and value.isprintable()}
         span = one_range(request.headers.get("Range", "")) if request.method == "GET" else None
-        if span is not None:
+        same_as = request.headers.get("If-Range", "").strip()
+        if span is not None and (not same_as or (conditions and _is_validator(same_as))):
             headers["Range"] = span
-            if conditions and (value := request.headers.get("If-Range", "").strip()) and _is_validator(value):
-                headers["If-Range"] = value
+            if same_as:
+                headers["If-Range"] = same_as
         return cls(headers)
 
     @property
@@ -102,6 +107,12 @@ def passed_on(upstream: Upstream, *, whole: bool) -> dict[str, str]:
     if (ranges := given.get("Accept-Ranges", "").strip().lower()) in {"bytes", "none"}:
         headers["Accept-Ranges"] = ranges
     return headers
+
+
+def whole_size(upstream: Upstream) -> int | None:
+    """Of what a part came of, if that is told."""
+    part = _CONTENT_RANGE.fullmatch(upstream.headers.get("Content-Range", "").strip())
+    return int(part["size"]) if part is not None and part["size"] != "*" else None
 
 
 def validators(given: Mapping[str, str]) -> dict[str, str]:

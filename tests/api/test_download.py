@@ -13,7 +13,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from django.test import AsyncClient
+from django.urls import resolve
 
+from archive_site.async_direct import PREFIXES
 from queue_app.models import VideoQueue
 from queue_app.queue import enqueue_video
 from storage_app.deletion import delete_videos
@@ -148,6 +150,12 @@ def test_a_link_for_the_proxy_downloads_nothing(video: VideoStore, settings: Any
     key, expires = Key(settings.PROXY_SIGNING_KEY), int(time.time()) + 1000
     sig = key.sign(EXACT, expires, str(video.pk))
     assert (get(f"/download/{video.pk}?exp={expires}&kid={key.kid}&sig={sig}")).status_code == 403
+
+
+def test_it_goes_the_short_way(video: VideoStore) -> None:
+    path = urlsplit(download_url(video.pk)[0]).path
+    assert path.startswith(PREFIXES)
+    assert getattr(resolve(path).func, "without_middleware", False)
 
 
 def test_a_link_ends(video: VideoStore, settings: Any) -> None:

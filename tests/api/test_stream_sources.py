@@ -74,6 +74,13 @@ def test_what_comes_from_a_source_is_kept_by_nobody_and_names_it_to_nobody(sourc
         assert str(origin.host_port[1]) not in repr(answer.response.headers)
 
 
+def test_no_part_of_it_is_taken_for_one_of_something_else(source: str, origin: Origin, account: StorageAccount) -> None:
+    job(source, "pending")
+    for name in ('"of-the-archived-video"', "Sat, 01 Nov 2025 10:00:00 GMT", "rubbish"):
+        answer = get(Range="bytes=100-199", If_Range=name)
+        assert (answer.status_code, answer.body) == (200, SOURCE)
+
+
 def test_a_source_that_is_a_stream_has_links_that_are_signed(source: str, origin: Origin) -> None:
     job(origin.put("/hls/index.m3u8", PLAYLIST), "downloading")
     answer = get()

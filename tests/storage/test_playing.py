@@ -11,7 +11,7 @@ import pytest
 
 from storage_app.backends.base import RemoteBackend
 from storage_app.backends.local import LocalBackend
-from storage_app.playback.copies import Copy, LocalCopy, NoCopyLeft, any_present, whole
+from storage_app.playback.copies import Copy, LocalCopy, NoCopyLeft, find_present, whole
 from storage_app.playback.ranges import ByteRange
 from storage_app.playback.remote import RemoteCopy
 from storage_app.playback.threads import pool
@@ -146,8 +146,10 @@ def test_who_only_asks_whether_it_is_there_connects_to_nobody(stored: Case) -> N
     def connect() -> RemoteBackend:
         raise AssertionError("Nobody may connect.")
 
-    assert any_present([remote(connect)], SIZE)
-    assert not any_present([], SIZE)
+    failed: list[Copy] = []
+    assert asyncio.run(find_present([remote(connect)], SIZE, failed.append))
+    assert not asyncio.run(find_present([], SIZE, failed.append))
+    assert failed == []
 
 
 def test_an_object_that_vanishes_later_is_passed_over_all_the_same(stored: Case) -> None:
