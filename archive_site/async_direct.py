@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import io
 import logging
 from collections.abc import Callable
@@ -19,7 +20,7 @@ from django.conf import settings
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.exception import convert_exception_to_response
 from django.http import Http404, HttpRequest, HttpResponseBase
-from django.urls import ResolverMatch, resolve, set_urlconf
+from django.urls import ResolverMatch, get_urlconf, resolve, set_urlconf
 
 from archive_site.body_limit import Receive, Send
 from archive_site.fetch_errors import FetchError
@@ -116,10 +117,13 @@ async def _call_view(request: HttpRequest) -> HttpResponseBase:
 
 def _direct(path: str) -> ResolverMatch | None:
     """The view that wants to be called without middleware."""
-    if not path.startswith(PREFIXES):
-        return None
+    return _resolved(path, get_urlconf() or settings.ROOT_URLCONF) if path.startswith(PREFIXES) else None
+
+
+@functools.lru_cache(1024)  # a player asks for the same video many times, and the URL map never changes
+def _resolved(path: str, urlconf: str) -> ResolverMatch | None:
     try:
-        match = resolve(path)
+        match = resolve(path, urlconf)
     except Http404:
         return None
     return match if getattr(match.func, "without_middleware", False) else None

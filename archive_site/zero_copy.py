@@ -11,6 +11,7 @@ import asyncio
 import errno
 import os
 import socket
+import time
 from typing import Protocol
 
 EXTENSION = "http.response.zerocopysend"
@@ -19,9 +20,11 @@ EXTENSION = "http.response.zerocopysend"
 AVAILABLE = hasattr(os, "sendfile") and hasattr(os, "RWF_NOWAIT")
 """Linux has both."""
 
-MOST_AT_ONCE = 1024 * 1024
+MOST_AT_ONCE = 2 * 1024 * 1024
 # As much as kernels read ahead, so what is in memory begins or ends rarely between two looks.
 _LOOK_EVERY = 128 * 1024
+# For which what was in memory is taken to be still there.
+_STAYS_SECONDS = 1.0
 _NOT_SENDABLE = {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP}
 
 
@@ -50,19 +53,26 @@ class Transfer:
     """`length` bytes of a file from `start` on, for one socket, by way of a descriptor of its own."""
 
     def __init__(self, to: int, file: _HasDescriptor, start: int, length: int) -> None:
-        self._to = to
+        self._socket = to
         self._file = file.fileno()
         self._start = start
         self._length = length
+        self._in_memory_to = start
+        self._look_again = 0.0
         self.sent = 0
 
     async def run(self) -> None:
         """Send it all. Raises ViewerLeft, FileEnded, HasToBeRead."""
         if not self._length:
             return
+        self.sent = self._step()  # a socket that is empty takes at once what most requests want
+        if self.sent < self._length:
+            await self._send_rest()
+
+    async def _send_rest(self) -> None:
         loop = asyncio.get_running_loop()
         over: asyncio.Future[None] = loop.create_future()
-        self._socket = os.dup(self._to)  # the transport has registered its own with the loop
+        self._socket = os.dup(self._socket)  # the transport has registered its own with the loop
         try:
             loop.add_writer(self._socket, self._send_some, over)
             try:
@@ -86,7 +96,7 @@ class Transfer:
     def _step(self) -> int:
         """How many bytes went out: 0 when the socket takes nothing now."""
         place = self._start + self.sent
-        count = _in_memory(self._file, place, min(MOST_AT_ONCE, self._length - self.sent))
+        count = self._ready(place, min(MOST_AT_ONCE, self._length - self.sent))
         if not count:
             raise HasToBeRead(self.sent)
         try:
@@ -100,6 +110,14 @@ class Transfer:
         if not sent:
             raise FileEnded(self.sent)
         return sent
+
+    def _ready(self, place: int, count: int) -> int:
+        """How many of these bytes are in memory. Each part of the file is looked at once, unless that was long ago."""
+        now = time.monotonic()
+        if now > self._look_again:
+            self._in_memory_to, self._look_again = place, now + _STAYS_SECONDS
+        self._in_memory_to += _in_memory(self._file, self._in_memory_to, place + count - self._in_memory_to)
+        return self._in_memory_to - place
 
 
 def _in_memory(file: int, start: int, count: int) -> int:

@@ -11,13 +11,14 @@ from django.http import HttpResponse
 
 from archive_site.database_threads import in_request_database
 from storage_app.api.async_view import error
+from storage_app.archived import ArchivedVideo, archived_video
 from storage_app.deletion import tombstone_of
 from storage_app.key_rules import filter_by, parse_key
 from storage_app.models import VideoStore
 from storage_app.naming import VideoKey
 from storage_app.playback.copies import Copy
 from storage_app.playback.source import PlayableSource, SourceOf
-from storage_app.replicas import copies_of, look_after
+from storage_app.replicas import copies_of, in_order, look_after
 
 QueueStatus = Callable[[VideoKey], str | None]
 
@@ -75,6 +76,8 @@ def no_copy() -> Nothing:
 
 
 def _look_up(key: VideoKey, queue_status: QueueStatus | None) -> Archived | Nothing:
+    if found := archived_video(key):
+        return _playable(key, found)
     video = VideoStore.objects.select_related("stored_file").filter(**filter_by(key)).first()
     if video is None:
         return _not_archived(key, queue_status(key) if queue_status else None)
@@ -91,11 +94,28 @@ def archived(key: VideoKey, video: VideoStore) -> Archived | Nothing:
         key=key,
         sha256=file.sha256,
         size=file.size,
-        content_type=file.content_type if _VIDEO.fullmatch(file.content_type) else "application/octet-stream",
+        content_type=_content_type(file.content_type),
         modified=int(video.created_at.timestamp()),
         copies=copies,
-        failed=look_after(file, copies),
+        failed=look_after(file.pk, copies),
     )
+
+
+def _playable(key: VideoKey, video: ArchivedVideo) -> Archived:
+    copies = in_order(video.file, video.replicas, video.primary)
+    return Archived(
+        key=key,
+        sha256=video.file.sha256,
+        size=video.size,
+        content_type=_content_type(video.content_type),
+        modified=int(video.created_at.timestamp()),
+        copies=copies,
+        failed=look_after(video.file.id, copies),
+    )
+
+
+def _content_type(stored: str) -> str:
+    return stored if _VIDEO.fullmatch(stored) else "application/octet-stream"
 
 
 def _not_archived(key: VideoKey | None, status: str | None) -> Nothing:

@@ -203,8 +203,8 @@ def test_the_primary_copy_is_preferred(accounts: list[StorageAccount]) -> None:
     assert body(get()) == CONTENT[::-1]
 
 
-def test_it_takes_two_queries(video: VideoStore, django_assert_num_queries: Any) -> None:
-    with django_assert_num_queries(2):
+def test_it_takes_one_query(video: VideoStore, django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(1):
         body(get())
 
 
