@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from uuid import UUID
 
+from asgiref.sync import async_to_sync
+
 from storage_app.models import Sidecar, SidecarKind, StoredFile, VideoStore
-from storage_app.playback.copies import ANSWER_SECONDS, NoCopyLeft, any_present, whole
-from storage_app.playback.threads import SilentError, in_time
+from storage_app.playback.copies import NoCopyLeft, find_present, whole
 from storage_app.replicas import copies_of
 
 VTT = "text/vtt"
@@ -82,10 +83,7 @@ def content_of(file: StoredFile) -> bytes:
 
 def require_copy(file: StoredFile) -> None:
     """Is there a copy, as far as this host can tell without reading it? Raises NoCopyLeft where there is none."""
-    try:
-        there = in_time(ANSWER_SECONDS, any_present, copies_of(file), file.size)
-    except SilentError:
-        there = False
+    there = async_to_sync(find_present)(copies_of(file), file.size, lambda _: None)
     if not there:
         raise NoCopyLeft
 
