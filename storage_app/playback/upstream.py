@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
-from archive_site.addresses import AddressRefused, FetchError, Policy, display_url
-from archive_site.async_http import TimedOut, Upstream, fetcher_for
-from archive_site.fetch_errors import BodyTooLarge, Cut, TooManyRedirects
+from archive_site.addresses import FetchError, Policy, display_url
+from archive_site.async_http import Upstream, fetcher_for
+from archive_site.fetch_errors import BodyTooLarge, Cut
 from archive_site.pieces import Piece, PiecesResponse
 from storage_app.playback import upstream_headers
 from storage_app.playback.content_types import PLAYLIST, says_nothing
@@ -26,6 +26,7 @@ from storage_app.playback.playlists import SNIFFED, PlaylistTooLarge, ends, is_p
 from storage_app.playback.signing import Signer
 from storage_app.playback.source import Instead
 from storage_app.playback.threads import pool
+from storage_app.playback.upstream_failures import failed
 from storage_app.playback.upstream_headers import Sent, Unusable
 from storage_app.playback.upstream_nginx import left_to_nginx, plain_folders
 
@@ -76,7 +77,7 @@ async def proxied(
         return failure(502, "upstream_status", str(unusable))
     except FetchError as error:
         logger.info("A viewer gets nothing: %s", error)
-        return _failed(error)
+        return failed(error)
 
 
 @dataclass(frozen=True)
@@ -292,20 +293,3 @@ def _target(url: str, extra_query: str) -> str:
     """Without a fragment, which is never sent."""
     bare = url.partition("#")[0]
     return f"{bare}{'&' if '?' in bare else '?'}{extra_query}" if extra_query else bare
-
-
-def _failed(error: FetchError) -> HttpResponse:
-    for kind, (status, word, text) in _FAILURES.items():
-        if isinstance(error, kind):
-            return failure(status, word, text)
-    return failure(502, "upstream_unreachable", "The source can't be reached.")
-
-
-# The first that fits. The texts name no address: who reads them need not know it.
-_FAILURES: dict[type[FetchError], tuple[int, str, str]] = {
-    AddressRefused: (403, "address_refused", "The source has an address that this site doesn't fetch from."),
-    TooManyRedirects: (502, "too_many_redirects", "The source redirects too many times."),
-    TimedOut: (504, "upstream_timeout", "The source took too long to answer."),
-    BodyTooLarge: (502, "playlist_too_large", "The playlist is larger than 8 MiB."),
-    Cut: (502, "upstream_unreachable", "The source stopped in the middle of its playlist."),
-}
