@@ -89,7 +89,6 @@ def test_one_that_doesnt_know_the_url_leaves_it_to_the_next(install: Install, re
         ("raise ValueError('broken')", "ValueError: broken"),
         ("raise NoVideo('Ask later.')", "Ask later."),
         ("raise SystemExit(3)", "it broke off"),
-        ("return 'x' * 2**31", "MemoryError"),
         ("import os\nos.kill(os.getpid(), 9)", "it broke off"),
         ("return 'http://10.0.0.1/a.mp4'", "not public"),
         ("return 'http://localhost/a.mp4'", "not public"),
