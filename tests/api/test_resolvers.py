@@ -141,6 +141,7 @@ def test_what_comes_too_late_is_there_for_the_next_viewer(install: Install, sett
     from queue_app.sources.wanted import Wanted
 
     run = start(Wanted(PAGE, "720p", "example"))
+    _until(lambda: ResolvedSource.objects.filter(lease_token__isnull=False).exists())
     settings.RESOLVE_SECONDS = 0.5
     assert ways()[0]["url_resolved"] is None
     go.touch()
