@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 import traceback
 from collections.abc import Mapping
@@ -16,8 +15,6 @@ from queue_app.resolvers import GROUP, Context, NoVideo, Resolved
 
 URL_LENGTH = 64 * 1024
 """What is longer isn't handed on at all; the caller is stricter."""
-_ADDRESS_SPACE = 2 * 1024**3
-"""Bytes. Threads and libraries take much that they never use: the caller bounds what is used."""
 
 
 def answer_to(request: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,8 +52,6 @@ def _in_json(found: object) -> dict[str, Any]:
 def main() -> None:
     """Answer, and be gone, whatever threads the plug-in has left."""
     request = child.begin()
-    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     # What the plug-in prints is for the log: the answer has the real output to itself.
     output = os.dup(1)
     os.dup2(2, 1)

@@ -91,7 +91,6 @@ def test_one_that_doesnt_know_the_url_leaves_it_to_the_next(install: Install, re
         ("raise ValueError('broken')", "ValueError: broken"),
         ("raise NoVideo('Ask later.')", "Ask later."),
         ("raise SystemExit(3)", "it broke off"),
-        ("return 'x' * 2**31", "MemoryError"),
         ("import os\nos.kill(os.getpid(), 9)", "it broke off"),
         ("return 'http://10.0.0.1/a.mp4'", "not public"),
         ("return 'http://localhost/a.mp4'", "not public"),
@@ -144,6 +143,7 @@ def test_what_comes_too_late_is_there_for_the_next_viewer(install: Install, sett
     from queue_app.sources.wanted import Wanted
 
     run = start(Wanted(PAGE, "720p", "example"))
+    _until(lambda: ResolvedSource.objects.filter(lease_token__isnull=False).exists())
     settings.RESOLVE_SECONDS = 0.5
     assert ways()[0]["url_resolved"] is None
     go.touch()
