@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from django.test import AsyncClient
 
 from archive_site.pieces import PiecesResponse
 from queue_app.queue import enqueue_video
+from storage_app.archived import archived_video
 from storage_app.backends.local import LocalBackend
+from storage_app.deletion import delete_videos
 from storage_app.models import Replica, StorageAccount, StoredFile, VideoStore
 from storage_app.naming import VideoKey
 from storage_app.playback.copies import LocalCopy, NoCopyLeft
 from storage_app.playback.ranges import ByteRange
+from storage_app.replicas import Content
 from tests.archive import CONTENT, KEY, archive, copy_of, make_account
 from tests.playing import Played, answer_of, play
 
@@ -206,6 +210,27 @@ def test_the_primary_copy_is_preferred(accounts: list[StorageAccount]) -> None:
 def test_it_takes_one_query(video: VideoStore, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(1):
         body(get())
+
+
+def test_that_query_tells_what_the_models_do(video: VideoStore) -> None:
+    StorageAccount.objects.filter(index=2).update(secret="sealed", enabled=False, pause_reason="Its disk is full.")
+    found, file = archived_video(KEY), video.stored_file
+    assert found
+    assert file
+    assert (found.primary, found.created_at, found.size) == (video.hf_account, video.created_at, file.size)
+    assert (found.content_type, found.file) == (file.content_type, Content(file.pk, file.repo, file.path, file.sha256))
+    replicas = {replica.id: replica for replica in found.replicas}
+    assert len(replicas) == 2
+    for stored in file.replicas.select_related("account"):
+        held = replicas[stored.pk]
+        assert held.etag == stored.etag
+        assert asdict(held.account) == {name: getattr(stored.account, name) for name in asdict(held.account)}
+
+
+def test_a_video_that_is_deleted_is_gone_with_the_next_request(video: VideoStore) -> None:
+    assert get().status_code == 200
+    delete_videos([video.pk], "an operator", "Not wanted any more.")
+    assert get().status_code == 410
 
 
 def lying(folder: Path) -> tuple[LocalCopy, Path]:
