@@ -6,27 +6,30 @@ const SECONDS = 20;
 
 /** {kind: "hls" | "file"}, or {problem: Problem}. Doubtful cases are a file: then the video element decides. */
 export async function look(url) {
-  let answer;
   try {
-    answer = await fetch(url, { method: "HEAD", redirect: "manual", signal: AbortSignal.timeout(SECONDS * 1000) });
+    const answer = await fetch(url, { method: "HEAD", redirect: "manual", signal: AbortSignal.timeout(SECONDS * 1000) });
+    return found(answer) || (await lookCloser(url, answer));
   } catch (error) {
     return { problem: unreachable(error) };
   }
-  if (answer.type === "opaqueredirect") return { kind: "file" };
-  if (answer.ok) return { kind: HLS.test(answer.headers.get("Content-Type") || "") ? "hls" : "file" };
-  return { problem: problem(answer.status, await explanation(url), answer.headers.get("Retry-After")) };
 }
 
-/** The JSON of an answer that is an error: HEAD has none. */
-async function explanation(url) {
+function found(answer) {
+  if (answer.type === "opaqueredirect") return { kind: "file" };
+  if (answer.ok) return { kind: HLS.test(answer.headers.get("Content-Type") || "") ? "hls" : "file" };
+  return null;
+}
+
+/** Errors explain themselves to GET; and some sources refuse HEAD alone, whose refusal is `head`. */
+async function lookCloser(url, head) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), SECONDS * 1000);
   try {
-    const answer = await fetch(url, { headers: { Range: "bytes=0-0" }, signal: stop.signal });
+    const answer = await fetch(url, { headers: { Range: "bytes=0-0" }, redirect: "manual", signal: stop.signal });
     const json = (answer.headers.get("Content-Type") || "").includes("json");
-    return json ? await answer.json() : {};
+    return found(answer) || { problem: problem(answer.status, json ? await answer.json() : {}, answer.headers.get("Retry-After")) };
   } catch {
-    return {}; // the status alone has to do
+    return { problem: problem(head.status, {}, head.headers.get("Retry-After")) }; // the status alone has to do
   } finally {
     clearTimeout(timer);
     stop.abort();

@@ -347,6 +347,19 @@ def test_a_source_that_is_gone_is_waited_for_until_the_video_is_archived(
     viewer.loaded()
 
 
+def test_a_source_that_refuses_head_alone_plays(
+    viewer: Viewer, origin: Origin, films: Path, start_site: Callable[..., Site]
+) -> None:
+    origin.put("/film.mp4", (films / "film-80-90.mp4").read_bytes())
+    enqueue_video(KEY, origin.url("/film.mp4"))
+    site = start_site([origin.host_port])
+    viewer.open(site.url(KEY.watch_path()))
+    viewer.loaded()
+    origin.misbehave("/film.mp4", servers.Status(code=404, times=1))  # the player asks by HEAD first
+    viewer.page.reload()
+    viewer.loaded()
+
+
 def test_keys_of_one_character_can_be_turned_off(viewer: Viewer, video: VideoStore, watch: str) -> None:
     viewer.open(watch)
     viewer.loaded()
