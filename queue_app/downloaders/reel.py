@@ -215,9 +215,8 @@ class Reel:
         """Record that nothing is missing."""
         mark = self.mark
         assert mark is not None  # noqa: S101 - `begin` comes first
-        if not mark.complete:
-            mark.complete = self._unsaved = True
-            self._save()
+        mark.complete = self._unsaved = True  # said again if need be: a kill may have left the quicker record beside it
+        self._save()
         tracks = tuple(self._track(track) for track in mark.tracks)
         main = tracks[0].groups
         plain = len(tracks) == 1 and len(main) == 1 and main[0].container in _SUFFIXES
