@@ -28,7 +28,7 @@ from archive_site.safe_http import carried
 __all__ = ["AsyncFetcher", "TimedOut", "Upstream", "fetcher_for"]
 
 # What waits in memory for a slow viewer is about three of these.
-READ_BYTES = 128 * 1024
+READ_BYTES = 256 * 1024
 _HEAD_LINE_BYTES = 32 * 1024
 _REDIRECTS = {301, 302, 303, 307, 308}
 _OWN_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": "Reelkeep"}
