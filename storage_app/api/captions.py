@@ -28,10 +28,7 @@ class _FileView(APIView):
     """One small file, whole, from whichever copy can be read."""
 
     what: ClassVar[str]
-
-    def find(self, file_id: UUID) -> StoredFile | None:
-        """The file with this id; None when it is none of these."""
-        raise NotImplementedError
+    find: staticmethod[[UUID], StoredFile | None]
 
     def get(self, request: Request, file_id: UUID) -> HttpResponseBase:
         """GET and, through Django, HEAD."""
@@ -74,10 +71,7 @@ class CaptionsView(_FileView):
     """A text track, or the index of a storyboard."""
 
     what = "captions"
-
-    def find(self, file_id: UUID) -> StoredFile | None:
-        """See captions_file."""
-        return captions_file(file_id)
+    find = staticmethod(captions_file)
 
     @extend_schema(
         operation_id="captions", summary="Captions of a video", auth=[], tags=["playback"],
@@ -92,10 +86,7 @@ class PictureView(_FileView):
     """A thumbnail, or a storyboard's picture."""
 
     what = "pictures"
-
-    def find(self, file_id: UUID) -> StoredFile | None:
-        """See picture_file."""
-        return picture_file(file_id)
+    find = staticmethod(picture_file)
 
     @extend_schema(
         operation_id="picture", summary="A picture of a video", auth=[], tags=["playback"],
