@@ -15,7 +15,8 @@ from storage_app.backends import backend_for
 from storage_app.backends.s3 import Bucket, S3Backend
 from storage_app.credentials import seal
 from storage_app.models import AccountKind, Replica, Sidecar, SidecarKind, StorageAccount, VideoStore
-from tests.archive import CONTENT, KEY, archive, copy_of, make_account
+from tests.api import stream_stage
+from tests.archive import CONTENT, copy_of, make_account
 from tests.playing import Played, play
 from tests.servers.hub import Hub
 from tests.servers.s3_faults import Cut, Refuse, S3Faults, Stall
@@ -59,15 +60,7 @@ def desk(tmp_path: Path) -> Desk:
 
 def store(desk: Desk, *accounts: StorageAccount) -> VideoStore:
     """The video on these accounts, the first of which is its primary."""
-    video = archive(KEY, [account for account in accounts if account.kind == AccountKind.LOCAL])
-    file = video.stored_file
-    assert file is not None
-    for account in accounts:
-        if account.kind != AccountKind.LOCAL:
-            backend_for(account).put([desk.file(CONTENT, file.path, file.repo)], lambda _: None)
-            Replica.objects.create(stored_file=file, account=account)
-    VideoStore.objects.update(hf_account=accounts[0].index)
-    return video
+    return stream_stage.store(desk, CONTENT, *accounts)
 
 
 def get(method: str = "get", **headers: str) -> Played:
